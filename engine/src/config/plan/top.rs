@@ -1,0 +1,94 @@
+//! The top level of a configuration.
+
+use super::super::diagnostic::{Diagnostic, Diagnostics};
+use super::super::node::{Node, Value};
+use super::super::path::NodePath;
+use super::super::suggest;
+
+/// The keys of the top level.
+const KEYS: [&str; 5] = ["receivers", "processors", "exporters", "extensions", "service"];
+
+/// The sections that are there.
+pub(super) struct Top<'a> {
+    pub receivers: Option<&'a Node>,
+    pub processors: Option<&'a Node>,
+    pub exporters: Option<&'a Node>,
+    pub extensions: Option<&'a Node>,
+    pub service: Option<&'a Node>,
+}
+
+/// Finds the sections; `None` where there is nothing to find them in.
+pub(super) fn read<'a>(root: &'a Node, diagnostics: &mut Diagnostics) -> Option<Top<'a>> {
+    let whole = |message: &str| {
+        let help = "it needs receivers, exporters and service";
+        Diagnostic::error(message).at(root.location()).with_help(help)
+    };
+    match root.value() {
+        Value::Mapping(entries) if !entries.is_empty() => {}
+        Value::Mapping(_) | Value::Null => {
+            diagnostics.push(whole("the configuration is empty"));
+            return None;
+        }
+        _ => {
+            diagnostics.push(whole("the configuration is not a mapping of sections"));
+            return None;
+        }
+    }
+    check_keys(root, &NodePath::root(), &KEYS, diagnostics);
+    for needed in ["receivers", "exporters", "service"] {
+        if root.get(needed).is_none_or(Node::is_null) {
+            let message = format!("there is no `{needed}` section");
+            let location = root.entry(needed).map_or(root.location(), |entry| &entry.key_location);
+            diagnostics.push(Diagnostic::error(message).at(location).with_help(format!("add `{needed}:`")));
+        }
+    }
+    Some(Top {
+        receivers: root.get("receivers"),
+        processors: root.get("processors"),
+        exporters: root.get("exporters"),
+        extensions: root.get("extensions"),
+        service: root.get("service"),
+    })
+}
+
+/// Reports every key of a mapping that is none of `valid`.
+pub(super) fn check_keys(node: &Node, path: &NodePath, valid: &[&str], diagnostics: &mut Diagnostics) {
+    for entry in node.entries().iter().filter(|entry| !valid.contains(&entry.key.as_str())) {
+        if let Some(origin) = node.origin() {
+            let error = Diagnostic::error(format!("unknown key in the value of `{origin}`")).at(&entry.key_location);
+            diagnostics.push(error.about(path.clone()).with_help(suggest::list("valid keys", valid)));
+            continue;
+        }
+        let error = match entry.key.as_str() {
+            "connectors" if path.is_root() => Diagnostic::error("connectors are not supported")
+                .with_help("let a receiver feed several pipelines instead"),
+            key => {
+                let help = suggest::help(key, "valid keys", valid);
+                Diagnostic::error(format!("unknown key `{}`", key.escape_debug())).with_help(help)
+            }
+        };
+        diagnostics.push(error.at(&entry.key_location).about(path.key(&entry.key)));
+    }
+}
+
+/// A section or pipeline must be a mapping; nothing at all is one without entries.
+pub(super) fn check_mapping(node: &Node, path: &NodePath, diagnostics: &mut Diagnostics) -> bool {
+    let error = match node.value() {
+        Value::Mapping(_) | Value::Null => return true,
+        Value::Unresolved(failure) if !failure.counts => return true,
+        Value::Unresolved(failure) => unresolved(failure),
+        Value::Sequence(_) => Diagnostic::error("expected a mapping, found a list"),
+        Value::Scalar(_) => Diagnostic::error("expected a mapping, found text or a number"),
+    };
+    diagnostics.push(error.at(node.location()).about(path.clone()));
+    false
+}
+
+/// The diagnostic of a failed substitution, without its place.
+pub(super) fn unresolved(failure: &super::super::Unresolved) -> Diagnostic {
+    let error = Diagnostic::error(failure.message.clone());
+    match &failure.help {
+        Some(help) => error.with_help(help.clone()),
+        None => error,
+    }
+}

@@ -1,0 +1,173 @@
+//! Nothing that is printed holds a secret.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::*;
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    api_key: Secret,
+    /// A secret whose key does not look like one.
+    dial: Secret,
+    port: u16,
+    enabled: bool,
+    interval: Duration,
+    size: ByteSize,
+    mode: Mode,
+    list: Vec<u16>,
+    nested: Option<Box<Settings>>,
+    headers: BTreeMap<String, u16>,
+    map: BTreeMap<u16, u16>,
+    checked: Checked,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Mode {
+    #[default]
+    Off,
+    Limit(u16),
+}
+
+/// A type whose own check puts the value in its words.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(try_from = "String")]
+struct Checked;
+
+impl TryFrom<String> for Checked {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Checked, String> {
+        Err(format!("`{text}` is not good, {} neither\nwrite `{text}x`", text.to_uppercase()))
+    }
+}
+
+const KEYS: [&str; 12] =
+    ["api_key", "dial", "port", "enabled", "interval", "size", "mode", "list", "nested", "headers", "map", "checked"];
+
+/// Everything that could be printed about a file: its own errors, and those of reports about every key.
+fn printed(text: &str, environment: &FixedEnvironment) -> String {
+    let mut diagnostics = Diagnostics::new();
+    if let Some(node) = parse(&source(text), &mut diagnostics) {
+        let node = substitute(node, environment);
+        let settings: Option<Settings> = decode(&node, "exporters.x", &mut diagnostics);
+        let mut report = Report::new();
+        KEYS.iter().for_each(|key| report.error(key, "is wrong"));
+        report.into_diagnostics(&node, "exporters.x", &mut diagnostics);
+        // Debug of what was decoded would show plain values, as it may: only secrets must not be in it.
+        let key = settings.map(|settings| serde_json::to_string(&(settings.api_key, settings.dial)));
+        return format!("{diagnostics}{diagnostics:?}{key:?}{node:?}");
+    }
+    format!("{diagnostics}{diagnostics:?}")
+}
+
+#[test]
+fn no_value_from_outside_is_ever_printed() {
+    for secret in [
+        "hunter2hunter2",
+        "hunter2: x",
+        "{hunter2: x}",
+        "[hunter2, 5]",
+        "hunter2,3",
+        "{limit: hunter2}",
+        "'hunter2",
+        "${env:hunter2}",
+        "${hunter2",
+        "# hunter2",
+        "*hunter2",
+        "5\nhunter2",
+        "hunter2\n---\n",
+        "- hunter2\n- {hunter2: 1, hunter2: 2}",
+        "!!int hunter2",
+    ] {
+        let environment = FixedEnvironment::new().with_variable("S", secret).with_file("/s", secret);
+        for key in KEYS {
+            for value in [
+                "${env:S}",
+                "\"${env:S}\"",
+                "a${env:S}b",
+                "[\"${env:S}\"]",
+                "{a: \"${env:S}\"}",
+                "${file:/s}",
+                "{limit: \"${env:S}\"}",
+            ] {
+                let text = format!("{key}: {value}\nprot: 1\n");
+                let printed = printed(&text, &environment).to_lowercase();
+                assert!(!printed.contains("hunter2"), "{text}{printed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_literal_under_a_secret_key_is_ever_printed() {
+    for text in [
+        "api_key: hunter2\nport: x\n",
+        "api_key: [hunter2]\n",
+        "api_key:\n  - hunter2\n",
+        "api_key:\n  a: hunter2\n",
+        "api_key: {a: hunter2}\n",
+        "dial: [hunter2]\n",
+        "dial: {hunter2: 1}\n",
+        "dial: hunter2\n",
+        "nested: {dial: hunter2, port: x}\n",
+        "nested: {port: x, dial: \"hunter2\"}\n",
+        "api_kye: hunter2\n",
+        "api-key: hunter2\n",
+        "token: hunter2\n",
+        "headers: {authorization: hunter2}\n",
+        "headers:\n  authorization: hunter2\n",
+        "headers:\n  x: hunter2\n",
+        "headers: [hunter2]\n",
+        "password: hunter2: x\n",
+        "password:\n  hunter2: : x\n",
+        "password: |\n  hunter2\n @\n",
+        "password: \"hunter2\" x\n",
+        "nested: {api_key: {x: hunter2}}\n",
+        "nested: {port: x, api_key: hunter2}\n",
+        "url: http://me:hunter2@host/\n",
+        "nested: {api_key: hunter2, port: }}\n",
+        "api_key: ${env:A:-hunter2}\nport: {a: ${env:B}}\n",
+        "api_key: ${env:A:-[hunter2]}\n",
+        "api_key: hunter2${env:UNSET}\n",
+        "api_key: {a: hunter2${env:UNSET}}\n",
+    ] {
+        let printed = printed(text, &FixedEnvironment::new());
+        assert!(!printed.contains("hunter2"), "{text}{printed}");
+    }
+}
+
+#[test]
+fn a_token_under_a_mistyped_key_is_not_printed() {
+    let printed = printed("sight: 0123456789abcdef0123456789abcdef\n", &FixedEnvironment::new());
+    assert!(!printed.contains("0123456789abcdef"), "{printed}");
+}
+
+#[test]
+fn a_literal_that_is_no_secret_is_shown() {
+    let printed = printed("port: abc\nchecked: abc\n", &FixedEnvironment::new());
+    assert!(printed.contains("found `abc`\n"), "{printed}");
+    assert!(printed.contains("error: `abc` is not good, ABC neither\n"), "{printed}");
+    assert!(printed.contains("= help: write `abcx`\n"), "{printed}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn no_value_from_outside_is_printed_whatever_surrounds_it(
+        before in "[a-z{}\\[\\]:, '\"#&*!|>-]{0,12}",
+        after in "[a-z{}\\[\\]:, '\"#&*!|>-]{0,12}",
+        key in prop::sample::select(KEYS.to_vec()),
+        value in "[ \\[{'\"]{0,3}hunter2[a-z:, '\"\\]}#\n]{0,8}",
+    ) {
+        let environment = FixedEnvironment::new().with_variable("S", &value);
+        let text = format!("{key}: {before}${{env:S}}{after}\n");
+        let printed = printed(&text, &environment).to_lowercase();
+        prop_assert!(!printed.contains("hunter2"), "{}{}", text, printed);
+    }
+}

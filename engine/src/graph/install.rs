@@ -1,0 +1,208 @@
+//! From one graph to the next: what stays runs on, what changed is handed over, what is gone is flushed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hornpipe_model::Signal;
+use tokio::task::JoinHandle;
+
+use super::build::{Changes, ExporterChange, NewExporter, NewReceiver, PipelineChange, ReceiverChange};
+use super::{RunningExporter, RunningGraph, RunningPipeline, RunningReceiver, supervise};
+use crate::component::Outputs;
+use crate::config::Node;
+use crate::delivery::Delivery;
+use crate::pipeline::Pipeline;
+use crate::{Clock, Output, Shutdown, ShutdownTrigger, reason};
+
+/// What a new graph leaves behind, and the gates that open when it is gone.
+#[derive(Default)]
+struct Retired {
+    receivers: Vec<RunningReceiver>,
+    /// Receivers built anew wait here for their predecessors.
+    successors: Vec<ShutdownTrigger>,
+    pipelines: Vec<RunningPipeline>,
+    exporters: Vec<RunningExporter>,
+}
+
+impl RunningGraph {
+    /// Makes the changes. Nothing waits: what has to end first ends in a task of its own, within `limit`.
+    pub(super) fn install(&mut self, changes: Changes, limit: Duration) {
+        let mut retired = Retired::default();
+        self.install_extensions(changes.extensions);
+        self.install_exporters(changes.exporters, &mut retired);
+        self.install_pipelines(changes.pipelines, &mut retired);
+        self.install_receivers(changes.receivers, &mut retired);
+        self.environment.telemetry.set_pipelines(self.pipelines.iter().map(|known| known.plan.clone()).collect());
+        let clock = self.environment.clock.clone();
+        self.retiring.retain(|task| !task.is_finished());
+        self.retiring.push(tokio::spawn(retired.end(clock, limit)));
+    }
+
+    fn install_exporters(&mut self, changes: Vec<ExporterChange>, retired: &mut Retired) {
+        let mut before = std::mem::take(&mut self.exporters);
+        for ExporterChange { id, settings, new } in changes {
+            let known = before.iter().position(|exporter| exporter.id == id).map(|index| before.swap_remove(index));
+            self.exporters.push(match (new, known) {
+                (NewExporter::Added(delivery), _) => {
+                    let worker = spawn_worker(&delivery, None);
+                    RunningExporter { id, settings, delivery, worker }
+                }
+                (NewExporter::Replaced(exporter, config), Some(known)) => {
+                    known.delivery.replace(exporter, config);
+                    let worker = spawn_worker(&known.delivery, Some(known.worker));
+                    RunningExporter { id, settings, delivery: known.delivery, worker }
+                }
+                (NewExporter::Kept, Some(known)) => RunningExporter { settings, ..known },
+                (NewExporter::Replaced(..) | NewExporter::Kept, None) => continue,
+            });
+        }
+        retired.exporters = before;
+    }
+
+    fn install_pipelines(&mut self, changes: Vec<PipelineChange>, retired: &mut Retired) {
+        let mut before = std::mem::take(&mut self.pipelines);
+        for PipelineChange { plan, settings, new } in changes {
+            let known = before.iter().position(|known| known.plan.id == plan.id);
+            self.pipelines.push(match (new, known) {
+                (None, Some(index)) => RunningPipeline { plan, settings, ..before.swap_remove(index) },
+                (new, _) => {
+                    let ends = plan.exporters.iter().filter_map(|id| self.delivery(id)).collect();
+                    let (stages, clock) = (new.unwrap_or_default(), self.environment.clock.clone());
+                    let pipeline = Arc::new(Pipeline::new(&plan.id, plan.signal, stages, ends, clock));
+                    let (stop, stopped) = Shutdown::new();
+                    let ticking = Arc::clone(&pipeline);
+                    let ticks = tokio::spawn(async move { ticking.tick(stopped).await });
+                    RunningPipeline { plan, settings, pipeline, stop, ticks }
+                }
+            });
+        }
+        retired.pipelines = before;
+    }
+
+    fn install_receivers(&mut self, changes: Vec<ReceiverChange>, retired: &mut Retired) {
+        let mut before = std::mem::take(&mut self.receivers);
+        for ReceiverChange { id, settings, signals, new } in changes {
+            let known = before.iter().position(|known| known.id == id);
+            let receiver = match (new, known) {
+                (None, Some(index)) => {
+                    let known = before.swap_remove(index);
+                    for signal in &signals {
+                        if let Some(output) = known.outputs.signal(*signal) {
+                            output.repoint(self.targets(&id, *signal));
+                        }
+                    }
+                    RunningReceiver { settings, ..known }
+                }
+                (Some(new), known) => {
+                    let predecessor = known.map(|index| before.swap_remove(index));
+                    self.start_receiver(id, settings, signals, new, predecessor, retired)
+                }
+                (None, None) => continue,
+            };
+            self.receivers.push(receiver);
+        }
+        retired.receivers.extend(before);
+        self.close_unused_sockets();
+    }
+
+    /// Closes listening sockets that no receiver and no extension of this graph asked for.
+    pub(super) fn close_unused_sockets(&self) {
+        let used = |address: &SocketAddr| {
+            self.receivers.iter().any(|known| known.sockets.has_claimed(address))
+                || self.extensions.iter().any(|known| known.sockets.has_claimed(address))
+        };
+        self.environment.sockets.retain(used);
+    }
+
+    fn start_receiver(
+        &self,
+        id: String,
+        settings: Node,
+        signals: Vec<Signal>,
+        new: NewReceiver,
+        predecessor: Option<RunningReceiver>,
+        retired: &mut Retired,
+    ) -> RunningReceiver {
+        let output = |signal| {
+            let telemetry = Arc::clone(&new.context.telemetry);
+            signals.contains(&signal).then(|| Output::new(signal, telemetry, self.targets(&id, signal)))
+        };
+        let outputs = Outputs { metrics: output(Signal::Metrics), logs: output(Signal::Logs) };
+        let (stop, stopped) = Shutdown::new();
+        let (telemetry, sockets) = (Arc::clone(&new.context.telemetry), new.context.sockets.clone());
+        let running = supervise::run(new, outputs.clone(), stopped.clone());
+        let task = match predecessor {
+            None => tokio::spawn(running),
+            Some(predecessor) => {
+                let (gate, open) = Shutdown::new();
+                retired.receivers.push(predecessor);
+                retired.successors.push(gate);
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = open.requested() => {}
+                        () = stopped.requested() => {}
+                    }
+                    running.await;
+                })
+            }
+        };
+        RunningReceiver { id, settings, signals, outputs, telemetry, sockets, stop, task }
+    }
+
+    /// The pipelines that take a signal from a receiver.
+    fn targets(&self, receiver: &str, signal: Signal) -> Vec<Arc<Pipeline>> {
+        let takes = |known: &&RunningPipeline| {
+            known.plan.signal == signal && known.plan.receivers.iter().any(|id| id == receiver)
+        };
+        self.pipelines.iter().filter(takes).map(|known| Arc::clone(&known.pipeline)).collect()
+    }
+
+    fn delivery(&self, id: &str) -> Option<Arc<Delivery>> {
+        self.exporters.iter().find(|exporter| exporter.id == id).map(|exporter| Arc::clone(&exporter.delivery))
+    }
+}
+
+impl Retired {
+    /// Ends in the order of a shutdown: receivers, then processors, then queues.
+    async fn end(self, clock: Clock, limit: Duration) {
+        for receiver in &self.receivers {
+            receiver.stop.request();
+        }
+        let deadline = clock.monotonic().saturating_add(limit);
+        for RunningReceiver { id, telemetry, task, .. } in self.receivers {
+            if clock.timeout(deadline.saturating_sub(clock.monotonic()), task).await.is_err() {
+                tracing::error!(receiver = id, "did not stop within {limit:?}; what it holds is dropped");
+                supervise::drop_held(&telemetry, reason::SHUTDOWN);
+            }
+        }
+        drop(self.successors);
+        for pipeline in self.pipelines {
+            pipeline.stop.request();
+            // A task that failed has logged why.
+            let _ = pipeline.ticks.await;
+            pipeline.pipeline.flush().await;
+        }
+        for exporter in self.exporters {
+            exporter.delivery.drain();
+            let mut worker = exporter.worker;
+            if clock.timeout(limit, &mut worker).await.is_err() {
+                exporter.delivery.abort();
+                let _ = worker.await;
+            }
+            exporter.delivery.abort();
+            exporter.delivery.sweep();
+        }
+    }
+}
+
+/// The task that sends an exporter's data, after the one of its predecessor.
+fn spawn_worker(delivery: &Arc<Delivery>, predecessor: Option<JoinHandle<()>>) -> JoinHandle<()> {
+    let delivery = Arc::clone(delivery);
+    tokio::spawn(async move {
+        if let Some(predecessor) = predecessor {
+            let _ = predecessor.await;
+        }
+        delivery.run().await;
+    })
+}

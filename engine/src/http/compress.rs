@@ -1,0 +1,124 @@
+//! Compression of request bodies.
+
+use std::io::{self, Write};
+
+use flate2::write::{GzEncoder, ZlibEncoder};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The level that the Datadog Agent uses: past it a body of metrics shrinks little and takes far longer.
+const ZSTD_LEVEL: i32 = 1;
+
+/// How request bodies are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// gzip (RFC 1952).
+    Gzip,
+    /// Zstandard (RFC 8878), level 1.
+    Zstd,
+    /// HTTP's `deflate`: the zlib container (RFC 1950), not a bare deflate stream.
+    #[serde(alias = "zlib")]
+    Deflate,
+}
+
+impl Compression {
+    /// The value of the `Content-Encoding` header, `None` where it is to be left out.
+    pub fn content_encoding(self) -> Option<&'static str> {
+        match self {
+            Compression::None => None,
+            Compression::Gzip => Some("gzip"),
+            Compression::Zstd => Some("zstd"),
+            Compression::Deflate => Some("deflate"),
+        }
+    }
+
+    /// The compressed bytes; the same for the same input.
+    pub fn compress(self, bytes: &[u8]) -> Vec<u8> {
+        match self {
+            Compression::None => bytes.to_vec(),
+            Compression::Gzip => in_memory(gzip(bytes)),
+            Compression::Zstd => in_memory(zstd::bulk::compress(bytes, ZSTD_LEVEL)),
+            Compression::Deflate => in_memory(zlib(bytes)),
+        }
+    }
+}
+
+/// The header of flate2's gzip holds neither a time nor a file name, so equal bodies stay equal.
+fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
+fn zlib(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
+#[expect(clippy::expect_used, reason = "no input makes it fail, only a lack of memory, where allocating fails as well")]
+fn in_memory(result: io::Result<Vec<u8>>) -> Vec<u8> {
+    result.expect("memory to compress a request in")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use flate2::read::{GzDecoder, ZlibDecoder};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ALL: [Compression; 4] = [Compression::None, Compression::Gzip, Compression::Zstd, Compression::Deflate];
+
+    fn decompress(compression: Compression, bytes: &[u8]) -> Vec<u8> {
+        let mut plain = Vec::new();
+        match compression {
+            Compression::None => plain.extend_from_slice(bytes),
+            Compression::Gzip => drop(GzDecoder::new(bytes).read_to_end(&mut plain).unwrap()),
+            Compression::Zstd => plain = zstd::decode_all(bytes).unwrap(),
+            Compression::Deflate => drop(ZlibDecoder::new(bytes).read_to_end(&mut plain).unwrap()),
+        }
+        plain
+    }
+
+    #[test]
+    fn each_has_its_content_encoding_and_container() {
+        let bytes = b"tag:value,".repeat(100);
+        let cases: [(Compression, Option<&str>, &[u8]); 4] = [
+            (Compression::None, None, b"tag:value,"),
+            (Compression::Gzip, Some("gzip"), &[0x1f, 0x8b]),
+            (Compression::Zstd, Some("zstd"), &[0x28, 0xb5, 0x2f, 0xfd]),
+            (Compression::Deflate, Some("deflate"), &[0x78]),
+        ];
+        for (compression, encoding, magic) in cases {
+            assert_eq!(compression.content_encoding(), encoding);
+            assert!(compression.compress(&bytes).starts_with(magic), "{compression:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_the_headers_and_zlib_is_deflate() {
+        let parse = |name: &str| serde_json::from_value::<Compression>(name.into());
+        for compression in ALL {
+            assert_eq!(parse(compression.content_encoding().unwrap_or("none")).unwrap(), compression);
+        }
+        assert_eq!(parse("zlib").unwrap(), Compression::Deflate);
+        assert!(parse("brotli").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn bodies_come_back_and_compress_alike(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+            for compression in ALL {
+                let compressed = compression.compress(&bytes);
+                prop_assert_eq!(&decompress(compression, &compressed), &bytes);
+                prop_assert_eq!(compression.compress(&bytes), compressed);
+            }
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! HTTP as exporters need it: one request at a time, answered in words that an operator understands.
+//!
+//! An exporter parses its [`Endpoint`] once, builds an [`HttpClient`] from its [`TlsConfig`], compresses bodies with
+//! [`Compression`] when it encodes, and posts them. What a status means is the exporter's; what a request that got no
+//! answer died of is in the [`TransportError`].
+
+mod client;
+mod compress;
+mod endpoint;
+mod response;
+mod retry_after;
+mod roots;
+mod tls;
+mod transport_error;
+mod unverified;
+
+pub use client::HttpClient;
+pub use compress::Compression;
+pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use response::HttpResponse;
+pub use tls::TlsConfig;
+pub use transport_error::TransportError;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! The client against real sockets.
+
+mod errors;
+mod posting;
+mod server;
+mod tls;

@@ -1,0 +1,187 @@
+//! Certificates, good and bad.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+
+use super::super::{Endpoint, HttpClient, TlsConfig};
+use super::server::Server;
+use crate::Clock;
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+/// A certificate and its key as PEM.
+struct Identity {
+    certificate: String,
+    key: String,
+}
+
+/// An authority of our own.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn issue(&self, change: impl FnOnce(&mut CertificateParams)) -> Identity {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap().pem();
+        Identity { certificate, key: key.serialize_pem() }
+    }
+}
+
+/// A directory that goes with the test.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("hornpipe-tls-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Directory(path)
+    }
+
+    fn write(&self, name: &str, content: &str) -> Option<PathBuf> {
+        let path = self.0.join(name);
+        fs::write(&path, content).unwrap();
+        Some(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A server that shows `identity`, and wants a certificate of `clients` if there is that.
+fn server_config(identity: &Identity, clients: Option<&Authority>) -> ServerConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(authority.0.der().clone()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+    builder.with_single_cert(vec![certificate], key).unwrap()
+}
+
+/// Posts to a TLS server: its status, or the error.
+async fn post(server: ServerConfig, tls: &TlsConfig) -> Result<u16, String> {
+    let server = Server::start_tls(OK, server).await;
+    let endpoint = Endpoint::parse(&format!("https://localhost:{}", server.address.port())).unwrap();
+    let client = HttpClient::new(tls, Clock::system()).unwrap();
+    match client.post(&endpoint, HeaderMap::new(), Bytes::new()).await {
+        Ok(response) => Ok(response.status.as_u16()),
+        Err(error) => Err(error.to_string().replace(&server.address.port().to_string(), "PORT")),
+    }
+}
+
+#[tokio::test]
+async fn an_authority_of_ones_own_is_trusted_when_it_is_named() {
+    let directory = Directory::new("authority");
+    let authority = Authority::new();
+    let server = server_config(&authority.issue(|_| {}), None);
+    let mut tls = TlsConfig { ca_file: directory.write("ca.pem", &authority.0.pem()), ..TlsConfig::default() };
+    assert_eq!(post(server.clone(), &tls).await, Ok(200));
+    tls.include_system_ca_certs_pool = true;
+    assert_eq!(post(server.clone(), &tls).await, Ok(200));
+    let error = post(server.clone(), &TlsConfig::default()).await.unwrap_err();
+    assert!(error.starts_with("TLS handshake with localhost:PORT failed: invalid peer certificate"), "{error}");
+    let careless = TlsConfig { insecure_skip_verify: true, ..TlsConfig::default() };
+    assert_eq!(post(server, &careless).await, Ok(200));
+}
+
+#[tokio::test]
+async fn a_wrong_name_and_an_expired_certificate_are_refused_and_said() {
+    let directory = Directory::new("refused");
+    let authority = Authority::new();
+    let tls = TlsConfig { ca_file: directory.write("ca.pem", &authority.0.pem()), ..TlsConfig::default() };
+    let elsewhere = authority.issue(|params| *params = CertificateParams::new(vec!["elsewhere".to_owned()]).unwrap());
+    let error = post(server_config(&elsewhere, None), &tls).await.unwrap_err();
+    assert!(error.contains("not valid for name"), "{error}");
+    let expired = authority.issue(|params| params.not_after = date_time_ymd(2020, 1, 1));
+    let error = post(server_config(&expired, None), &tls).await.unwrap_err();
+    assert!(error.contains("certificate expired"), "{error}");
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown_where_one_is_wanted() {
+    let directory = Directory::new("client");
+    let authority = Authority::new();
+    let server = server_config(&authority.issue(|_| {}), Some(&authority));
+    let client = authority.issue(|_| {});
+    let anonymous = TlsConfig { ca_file: directory.write("ca.pem", &authority.0.pem()), ..TlsConfig::default() };
+    let known = TlsConfig {
+        cert_file: directory.write("client.pem", &client.certificate),
+        key_file: directory.write("client.key", &client.key),
+        ..anonymous.clone()
+    };
+    assert_eq!(post(server.clone(), &known).await, Ok(200));
+    assert!(post(server, &anonymous).await.is_err());
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_where_the_backend_offers_it() {
+    let mut config = server_config(&Authority::new().issue(|_| {}), None);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let mut server = Server::start_tls(OK, config).await;
+    let endpoint = Endpoint::parse(&format!("https://localhost:{}", server.address.port())).unwrap();
+    let careless = TlsConfig { insecure_skip_verify: true, ..TlsConfig::default() };
+    let client = HttpClient::new(&careless, Clock::system()).unwrap();
+    // The server answers in HTTP/1.1, which is no answer to that.
+    assert!(client.post(&endpoint, HeaderMap::new(), Bytes::new()).await.is_err());
+    let (_, request) = server.request().await;
+    assert!(request.starts_with("PRI * HTTP/2.0\r\n\r\n"), "{request}");
+}
+
+#[test]
+fn an_unusable_file_is_named_with_its_option_and_its_content_is_not_shown() {
+    let directory = Directory::new("unusable");
+    let authority = Authority::new();
+    let (one, other) = (authority.issue(|_| {}), authority.issue(|_| {}));
+    let certificate = directory.write("cert.pem", &one.certificate);
+    let other_key = directory.write("other.key", &other.key);
+    let garbage = directory.write("garbage.pem", "-----BEGIN PRIVATE KEY-----\nhunter2");
+    let missing = Some(Path::new("/nonexistent/ca.pem").to_path_buf());
+    let cases = [
+        (
+            TlsConfig { ca_file: missing.clone(), ..TlsConfig::default() },
+            "tls.ca_file",
+            "cannot read /nonexistent/ca.pem",
+        ),
+        (TlsConfig { ca_file: other_key.clone(), ..TlsConfig::default() }, "tls.ca_file", "there is none in it"),
+        (client_tls(&garbage, &other_key), "tls.cert_file", "garbage.pem"),
+        (client_tls(&certificate, &garbage), "tls.key_file", "garbage.pem"),
+        (client_tls(&certificate, &missing), "tls.key_file", "cannot read /nonexistent/ca.pem"),
+        (client_tls(&certificate, &other_key), "tls.key_file", "other.key does not fit"),
+    ];
+    for (tls, option, message) in cases {
+        let error = tls.client_config("tls").unwrap_err();
+        assert_eq!(error.option, option);
+        assert!(error.message.contains(message) && !error.message.contains("hunter2"), "{}", error.message);
+    }
+}
+
+fn client_tls(cert_file: &Option<PathBuf>, key_file: &Option<PathBuf>) -> TlsConfig {
+    TlsConfig { cert_file: cert_file.clone(), key_file: key_file.clone(), ..TlsConfig::default() }
+}

@@ -1,0 +1,125 @@
+//! What is built in.
+
+use hornpipe_model::Signal;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+
+use crate::component::{ComponentType, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig};
+use crate::config::{Diagnostics, Node, decode};
+use crate::telemetry::ComponentKind;
+
+/// One component type: its names, and how its settings are decoded.
+pub struct Entry<C: ?Sized> {
+    /// The name in the configuration.
+    pub name: &'static str,
+    /// Other names for it.
+    pub aliases: &'static [&'static str],
+    /// The signals that it handles.
+    pub signals: &'static [Signal],
+    /// What it does, in one line.
+    pub summary: &'static str,
+    /// Decodes settings; problems go to the diagnostics under the given path, and then there is no result.
+    pub decode: fn(&Node, &str, &mut Diagnostics) -> Option<Box<C>>,
+    /// The settings' JSON schema, with the options' documentation and defaults.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+/// The component types that a configuration may name.
+#[derive(Default)]
+pub struct Registry {
+    /// Receivers.
+    pub receivers: Vec<Entry<dyn ReceiverConfig>>,
+    /// Processors.
+    pub processors: Vec<Entry<dyn ProcessorConfig>>,
+    /// Exporters.
+    pub exporters: Vec<Entry<dyn ExporterConfig>>,
+    /// Extensions.
+    pub extensions: Vec<Entry<dyn ExtensionConfig>>,
+}
+
+/// What the settings of every component are.
+pub trait Settings: ComponentType + DeserializeOwned + Default + JsonSchema + 'static {}
+
+impl<T: ComponentType + DeserializeOwned + Default + JsonSchema + 'static> Settings for T {}
+
+impl Registry {
+    /// Adds a receiver type.
+    #[must_use]
+    pub fn receiver<C: Settings + ReceiverConfig>(mut self) -> Self {
+        self.receivers.push(entry::<C, dyn ReceiverConfig>(|node, path, found| {
+            decode::<C>(node, path, found).map(|config| Box::new(config) as Box<dyn ReceiverConfig>)
+        }));
+        self
+    }
+
+    /// Adds a processor type.
+    #[must_use]
+    pub fn processor<C: Settings + ProcessorConfig>(mut self) -> Self {
+        self.processors.push(entry::<C, dyn ProcessorConfig>(|node, path, found| {
+            decode::<C>(node, path, found).map(|config| Box::new(config) as Box<dyn ProcessorConfig>)
+        }));
+        self
+    }
+
+    /// Adds an exporter type.
+    #[must_use]
+    pub fn exporter<C: Settings + ExporterConfig>(mut self) -> Self {
+        self.exporters.push(entry::<C, dyn ExporterConfig>(|node, path, found| {
+            decode::<C>(node, path, found).map(|config| Box::new(config) as Box<dyn ExporterConfig>)
+        }));
+        self
+    }
+
+    /// Adds an extension type.
+    #[must_use]
+    pub fn extension<C: Settings + ExtensionConfig>(mut self) -> Self {
+        self.extensions.push(entry::<C, dyn ExtensionConfig>(|node, path, found| {
+            decode::<C>(node, path, found).map(|config| Box::new(config) as Box<dyn ExtensionConfig>)
+        }));
+        self
+    }
+
+    /// Every component type as kind, name, aliases, signals and summary.
+    pub fn list(&self) -> Vec<ComponentSummary> {
+        fn rows<C: ?Sized>(kind: ComponentKind, entries: &[Entry<C>]) -> impl Iterator<Item = ComponentSummary> {
+            entries.iter().map(move |entry| ComponentSummary {
+                kind,
+                name: entry.name,
+                aliases: entry.aliases,
+                signals: entry.signals,
+                summary: entry.summary,
+            })
+        }
+        rows(ComponentKind::Receiver, &self.receivers)
+            .chain(rows(ComponentKind::Processor, &self.processors))
+            .chain(rows(ComponentKind::Exporter, &self.exporters))
+            .chain(rows(ComponentKind::Extension, &self.extensions))
+            .collect()
+    }
+}
+
+/// A component type, for listings.
+#[derive(Clone, Debug)]
+pub struct ComponentSummary {
+    /// Receiver, processor, exporter or extension.
+    pub kind: ComponentKind,
+    /// The name in the configuration.
+    pub name: &'static str,
+    /// Other names for it.
+    pub aliases: &'static [&'static str],
+    /// The signals that it handles.
+    pub signals: &'static [Signal],
+    /// What it does, in one line.
+    pub summary: &'static str,
+}
+
+fn entry<C: Settings, D: ?Sized>(decode: fn(&Node, &str, &mut Diagnostics) -> Option<Box<D>>) -> Entry<D> {
+    Entry {
+        name: C::TYPE,
+        aliases: C::ALIASES,
+        signals: C::SIGNALS,
+        summary: C::SUMMARY,
+        decode,
+        schema: SchemaGenerator::subschema_for::<C>,
+    }
+}

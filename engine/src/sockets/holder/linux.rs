@@ -1,0 +1,152 @@
+//! Linux: `/proc/net` lists the sockets with their inodes, and `/proc/<pid>/fd` links to the inodes that a process has open.
+//! The links of other users' processes are visible to root only.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use super::super::Protocol;
+
+/// The state of a TCP socket that listens (`TCP_LISTEN`).
+const TCP_LISTENS: &str = "0A";
+
+/// The id and name of the process whose socket is in the way of `address`.
+pub(super) fn find(protocol: Protocol, address: SocketAddr) -> Option<(u32, String)> {
+    let tables = match protocol {
+        Protocol::Udp => ["/proc/net/udp", "/proc/net/udp6"],
+        Protocol::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
+    };
+    let mut sockets: Vec<Socket> =
+        tables.iter().flat_map(|table| read_table(&fs::read_to_string(table).unwrap_or_default(), protocol)).collect();
+    sockets.retain(|socket| clash(socket.address, address));
+    // One at the very address is more likely in the way than one at every address.
+    sockets.sort_by_key(|socket| socket.address != address);
+    let pid = sockets.iter().find_map(|socket| process_with(socket.inode))?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some((pid, name.trim_end().to_owned()))
+}
+
+/// A line of a table.
+#[derive(Debug, PartialEq, Eq)]
+struct Socket {
+    address: SocketAddr,
+    inode: u64,
+}
+
+/// Reads a table of `/proc/net`: a heading, then a line for each socket (Documentation/networking/proc_net_tcp.rst).
+fn read_table(text: &str, protocol: Protocol) -> Vec<Socket> {
+    let socket = |line: &str| {
+        let mut fields = line.split_ascii_whitespace();
+        let address = read_address(fields.nth(1)?)?;
+        let state = fields.nth(1)?;
+        let inode = fields.nth(5)?.parse().ok().filter(|inode| *inode != 0)?;
+        (protocol == Protocol::Udp || state == TCP_LISTENS).then_some(Socket { address, inode })
+    };
+    text.lines().skip(1).filter_map(socket).collect()
+}
+
+/// Reads `0100007F:1FBD`: the address in 32-bit words of the machine's byte order, and the port.
+fn read_address(text: &str) -> Option<SocketAddr> {
+    let (words, port) = text.split_once(':')?;
+    let mut bytes = [0; 16];
+    let length = words.len() / 2;
+    for (place, word) in bytes.get_mut(..length)?.chunks_exact_mut(4).enumerate() {
+        let digits = words.get(place * 8..place * 8 + 8)?;
+        word.copy_from_slice(&u32::from_str_radix(digits, 16).ok()?.to_ne_bytes());
+    }
+    let ip = match (length, bytes) {
+        (4, [a, b, c, d, ..]) => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
+        (16, bytes) => IpAddr::V6(Ipv6Addr::from(bytes)),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
+}
+
+/// Whether a socket at one address keeps another from the other one. `0.0.0.0` is every IPv4 address, `::` every address
+/// of either family.
+fn clash(one: SocketAddr, other: SocketAddr) -> bool {
+    let (left, right) = (one.ip().to_canonical(), other.ip().to_canonical());
+    let is_any = |ip: IpAddr, covered: IpAddr| ip.is_unspecified() && (ip.is_ipv6() || covered.is_ipv4());
+    one.port() == other.port() && (left == right || is_any(left, right) || is_any(right, left))
+}
+
+/// The lowest id of the processes that have a socket open: that of the parent, most likely.
+fn process_with(inode: u64) -> Option<u32> {
+    let link = PathBuf::from(format!("socket:[{inode}]"));
+    let mut pids: Vec<u32> = entries(Path::new("/proc")).filter_map(|name| name.parse().ok()).collect();
+    pids.sort_unstable();
+    pids.into_iter().find(|pid| {
+        let folder = PathBuf::from(format!("/proc/{pid}/fd"));
+        entries(&folder).any(|name| fs::read_link(folder.join(name)).is_ok_and(|target| target == link))
+    })
+}
+
+/// The names in a folder; none where it cannot be read.
+fn entries(folder: &Path) -> impl Iterator<Item = String> {
+    fs::read_dir(folder).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, UdpSocket};
+
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn tables_are_read_as_the_kernel_writes_them() {
+        let udp = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n\
+                   \x20 125: 0100007F:1FBD 00000000:0000 07 00000000:00000000 00:00000000 00000000   998        0 24811 2 0000000000000000 0\n\
+                   \x20 126: garbage\n";
+        let socket = |text, inode| Socket { address: address(text), inode };
+        assert_eq!(read_table(udp, Protocol::Udp), [socket("127.0.0.1:8125", 24811)]);
+        let tcp = "  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+                   \x20  0: 00000000000000000000000001000000:22B8 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 17 1 0 100\n\
+                   \x20  1: 00000000000000000000000001000000:22B8 00000000000000000000000001000000:C350 01 00000000:00000000 00:00000000 00000000     0        0 18 1 0 100\n";
+        assert_eq!(read_table(tcp, Protocol::Tcp), [socket("[::1]:8888", 17)], "one listens, one is connected");
+    }
+
+    #[test]
+    fn an_address_for_all_clashes_with_each_of_its_family() {
+        for (one, other, expected) in [
+            ("127.0.0.1:1", "127.0.0.1:1", true),
+            ("127.0.0.1:1", "127.0.0.1:2", false),
+            ("127.0.0.1:1", "127.0.0.2:1", false),
+            ("0.0.0.0:1", "127.0.0.1:1", true),
+            ("127.0.0.1:1", "0.0.0.0:1", true),
+            ("0.0.0.0:1", "[::1]:1", false),
+            ("[::]:1", "127.0.0.1:1", true),
+            ("[::]:1", "[::1]:1", true),
+            ("[::ffff:127.0.0.1]:1", "127.0.0.1:1", true),
+            ("[::1]:1", "127.0.0.1:1", false),
+        ] {
+            assert_eq!(clash(address(one), address(other)), expected, "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn this_process_is_found_by_what_it_holds() {
+        let udp = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = udp.local_addr().unwrap().port();
+        for (protocol, address) in [
+            (Protocol::Udp, udp.local_addr().unwrap()),
+            (Protocol::Udp, SocketAddr::from(([127, 0, 0, 1], port))),
+            (Protocol::Tcp, tcp.local_addr().unwrap()),
+        ] {
+            let (pid, name) = find(protocol, address).unwrap();
+            assert_eq!(pid, std::process::id(), "{protocol} {address}");
+            assert!(!name.is_empty());
+        }
+    }
+
+    #[test]
+    fn nobody_is_found_at_a_free_port() {
+        let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        assert_eq!(find(Protocol::Udp, address), None);
+    }
+}

@@ -1,0 +1,162 @@
+//! A report as text: one line for each thing that somebody asks about, with what is wrong on the line of what it is about.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::Phase;
+use super::report::{ComponentStatus, Health, HostStatus, QueueStatus, SignalStatus, StatusReport};
+use crate::config::Duration;
+
+impl fmt::Display for StatusReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phase = match self.phase {
+            Phase::Starting => "starting, ",
+            Phase::Running => "",
+            Phase::Stopping => "stopping, ",
+        };
+        let StatusReport { version, pid, status, .. } = self;
+        writeln!(f, "hornpipe {version} [{}]  {phase}pid {pid}, up {}", status.as_str(), span(self.uptime_seconds))?;
+        writeln!(f)?;
+        self.fmt_process(f)?;
+        writeln!(f, "\nPipelines")?;
+        for pipeline in &self.pipelines {
+            let mut row = vec![pipeline.receivers.join(", ")];
+            row.extend(pipeline.processors.iter().cloned());
+            row.push(pipeline.exporters.join(", "));
+            writeln!(f, "  {}: {}", pipeline.id, row.join(" -> "))?;
+        }
+        for (title, components) in [
+            ("Checks", &self.checks),
+            ("Receivers", &self.receivers),
+            ("Processors", &self.processors),
+            ("Exporters", &self.exporters),
+            ("Extensions", &self.extensions),
+        ] {
+            if components.is_empty() {
+                continue;
+            }
+            writeln!(f, "\n{title}")?;
+            components.iter().try_for_each(|component| component.fmt(f))?;
+        }
+        Ok(())
+    }
+}
+
+impl StatusReport {
+    fn fmt_process(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        line(f, "configuration", &self.config_files.join(", "))?;
+        if let Some(reload) = &self.last_reload {
+            let ago = span(reload.age_seconds);
+            match &reload.error {
+                None => line(f, "last reload", &format!("[OK] {ago} ago"))?,
+                Some(error) => {
+                    line(f, "last reload", &format!("[ERROR] {ago} ago; the configuration before it runs on"))?;
+                    for text in error.lines() {
+                        writeln!(f, "    {}", clean(text))?;
+                    }
+                }
+            }
+        }
+        line(f, "host name", &host(&self.host))?;
+        line(f, "logs", if self.logs_enabled { "on" } else { "off: no pipeline for logs is enabled" })?;
+        match &self.state_directory.problem {
+            None => line(f, "state directory", &self.state_directory.path)?,
+            Some(problem) => line(f, "state directory", &format!("[WARNING] {problem}"))?,
+        }
+        self.warnings.iter().try_for_each(|warning| line(f, "warning", warning))
+    }
+}
+
+impl fmt::Display for ComponentStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pipeline = self.pipeline.as_ref().map(|pipeline| format!(" in {pipeline}")).unwrap_or_default();
+        write!(f, "  {}{pipeline} [{}]", self.id, self.status.as_str())?;
+        match &self.message {
+            Some(message) => writeln!(f, ": {}", clean(message))?,
+            None => writeln!(f)?,
+        }
+        // The last error of a component that has one now stands in its first line.
+        if let Some(error) = self.last_error.as_ref().filter(|_| self.status != Health::Error) {
+            writeln!(f, "    last error {} ago: {}", span(error.age_seconds), clean(&error.text))?;
+        }
+        for (name, text) in &self.facts {
+            writeln!(f, "    {name}: {}", clean(text))?;
+        }
+        for (signal, counters) in &self.signals {
+            writeln!(f, "    {signal}: {counters}")?;
+        }
+        if let Some(queue) = &self.queue {
+            writeln!(f, "    queue: {queue}")?;
+        }
+        let numbers: Vec<String> = self
+            .numbers
+            .iter()
+            .filter(|(_, value)| **value > 0)
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect();
+        if !numbers.is_empty() {
+            writeln!(f, "    {}", numbers.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for SignalStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SignalStatus { received, emitted, dropped, held, .. } = self;
+        write!(f, "{received} in, {emitted} out, {} dropped", dropped.values().sum::<u64>())?;
+        if !dropped.is_empty() {
+            write!(f, " ({})", by_reason(dropped))?;
+        }
+        write!(f, ", {held} held")
+    }
+}
+
+impl fmt::Display for QueueStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", bytes(self.bytes), bytes(self.capacity_bytes))?;
+        match self.oldest_age_seconds {
+            Some(age) => write!(f, ", oldest {}", span(age)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn line(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
+    writeln!(f, "  {:<17}{}", format!("{name}:"), clean(text))
+}
+
+fn host(host: &HostStatus) -> String {
+    let mut text = host.name.clone().unwrap_or_else(|| "none".to_owned());
+    if !host.source.is_empty() {
+        text.push_str(&format!(" (from {})", host.source));
+    }
+    if let Some(advice) = &host.advice {
+        text.push_str(&format!("; {advice}"));
+    }
+    text
+}
+
+fn by_reason(dropped: &BTreeMap<String, u64>) -> String {
+    dropped.iter().map(|(reason, items)| format!("{reason} {items}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Whole seconds in the form in which the configuration takes them.
+fn span(seconds: u64) -> String {
+    Duration::from_secs(seconds).to_string()
+}
+
+/// In the greatest unit of which there is a whole one, with one decimal where it says something.
+fn bytes(count: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match UNITS.into_iter().find(|(_, scale)| count >= *scale) {
+        None => format!("{count} B"),
+        Some((unit, scale)) if count.is_multiple_of(scale) => format!("{} {unit}", count / scale),
+        Some((unit, scale)) => format!("{:.1} {unit}", count as f64 / scale as f64),
+    }
+}
+
+/// Without what could steer a terminal or break the line: errors quote what others sent.
+fn clean(text: &str) -> String {
+    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
