@@ -1,0 +1,149 @@
+//! From datagrams to the values of the open window. No I/O, no lock, no clock: one reader thread owns all of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::contexts::{ContextLimit, Contexts, Created};
+use crate::parse::{self, LineKind};
+use crate::reason;
+use crate::rejects::Rejects;
+use crate::service_check;
+use crate::slab::Slab;
+
+/// How many service checks one reader keeps in one window. They are rare, and each holds a message.
+const SERVICE_CHECK_LIMIT: usize = 10_000;
+
+/// How many series are evicted at a time: few enough not to keep datagrams waiting.
+const EVICTED_AT_ONCE: usize = 64;
+
+/// What a reader hands over at the end of a window.
+#[derive(Debug)]
+pub(crate) struct Handover {
+    /// The values.
+    pub(crate) slab: Slab,
+    /// Series that were made in the window; the slab may use them.
+    pub(crate) created: Vec<Created>,
+    /// Indexes that were given up in the window; the slab does not use them, the next one may.
+    pub(crate) evicted: Vec<u32>,
+}
+
+/// What was counted since it was last published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Lines, good or bad; empty ones are none.
+    pub(crate) received: u64,
+    /// Good lines, which stand in the open window.
+    pub(crate) held: u64,
+    /// Values that were left out of good lines because they are not finite.
+    pub(crate) not_finite: u64,
+    /// Datagrams.
+    pub(crate) packets: u64,
+    /// Their bytes.
+    pub(crate) bytes: u64,
+    /// Datagrams that were longer than the buffer.
+    pub(crate) truncated: u64,
+}
+
+/// Takes datagrams apart and adds their lines up.
+#[derive(Debug)]
+pub(crate) struct Aggregator {
+    contexts: Contexts,
+    slab: Slab,
+    /// The values of the line at hand; kept to save its allocation.
+    values: Vec<f64>,
+    tally: Tally,
+    /// Lines that were dropped.
+    pub(crate) rejects: Rejects,
+}
+
+impl Aggregator {
+    /// An empty window and no series.
+    pub(crate) fn new(limit: Arc<ContextLimit>) -> Self {
+        Aggregator {
+            contexts: Contexts::new(limit),
+            slab: Slab::default(),
+            values: Vec::new(),
+            tally: Tally::default(),
+            rejects: Rejects::default(),
+        }
+    }
+
+    /// Adds a datagram's lines. If it was `truncated`, its last line is not whole and is dropped.
+    pub(crate) fn datagram(&mut self, payload: &[u8], truncated: bool, arrival: Duration) {
+        self.tally.packets += 1;
+        self.tally.bytes += payload.len() as u64;
+        self.tally.truncated += u64::from(truncated);
+        let mut rest = payload;
+        while let Some((line, after)) = parse::split_once(rest, b'\n') {
+            self.line(line, arrival);
+            rest = after;
+        }
+        if !truncated {
+            self.line(rest, arrival);
+        } else if !rest.is_empty() {
+            self.tally.received += 1;
+            self.rejects.add(reason::TRUNCATED, rest);
+        }
+    }
+
+    /// What was counted since the last call.
+    pub(crate) fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
+    /// Ends the window: gives out its values and goes on with an empty slab. `expired` names series that may be evicted.
+    pub(crate) fn swap(&mut self, empty: Slab, expired: Vec<u32>) -> Handover {
+        let slab = std::mem::replace(&mut self.slab, empty);
+        let (created, evicted) = self.contexts.take_changes();
+        self.contexts.expire(expired);
+        Handover { slab, created, evicted }
+    }
+
+    /// True while there are series to evict.
+    pub(crate) fn has_expired(&self) -> bool {
+        self.contexts.has_expired()
+    }
+
+    /// Evicts some of the series that may go.
+    pub(crate) fn evict_some(&mut self) {
+        self.contexts.evict_some(EVICTED_AT_ONCE, &self.slab);
+    }
+
+    #[inline]
+    fn line(&mut self, line: &[u8], arrival: Duration) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            return;
+        }
+        self.tally.received += 1;
+        let outcome = match parse::line_kind(line) {
+            LineKind::Sample => self.sample(line, arrival),
+            LineKind::ServiceCheck => self.service_check(line, arrival),
+            LineKind::Event => Err(reason::EVENT_UNSUPPORTED),
+        };
+        match outcome {
+            Ok(()) => self.tally.held += 1,
+            Err(reason) => self.rejects.add(reason, line),
+        }
+    }
+
+    #[inline]
+    fn sample(&mut self, line: &[u8], arrival: Duration) -> Result<(), hornpipe_engine::Reason> {
+        let sample = parse::sample(line, &mut self.values)?;
+        let index = self.contexts.index_of(&sample)?;
+        self.slab.add(index, &sample, &self.values, arrival);
+        self.tally.not_finite += sample.not_finite;
+        Ok(())
+    }
+
+    #[cold]
+    fn service_check(&mut self, line: &[u8], arrival: Duration) -> Result<(), hornpipe_engine::Reason> {
+        let check = service_check::parse(line, arrival)?;
+        if self.slab.checks.len() >= SERVICE_CHECK_LIMIT {
+            return Err(reason::SERVICE_CHECK_LIMIT);
+        }
+        self.slab.checks.push(check);
+        self.slab.lines += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,392 @@
+//! From a line to the index of its series, in two steps.
+//!
+//! Clients repeat themselves byte for byte. So the first table, of *aliases*, is keyed by name, type and tag section as
+//! they were written: one hash over the bytes and one comparison. Only when they are new is the line's [`Context`] built,
+//! with its tags sorted, and looked up in the second table. A series may have several aliases, one for each spelling.
+//!
+//! An index is the series' place in the slabs, which other threads read after the window's end. So it is given to
+//! another series only after the window in which its series was evicted has been handed over.
+
+use std::borrow::Cow;
+use std::hash::{BuildHasher, Hasher};
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use hornpipe_engine::Reason;
+use hornpipe_model::{Context, catalogue};
+
+use crate::parse::{Kind, Sample};
+use crate::reason;
+use crate::slab::Slab;
+use crate::tags::TagSection;
+
+/// How many series all readers of a receiver may know together.
+#[derive(Debug)]
+pub(crate) struct ContextLimit {
+    known: AtomicUsize,
+    limit: usize,
+}
+
+impl ContextLimit {
+    /// Up to `limit` series.
+    pub(crate) fn new(limit: usize) -> Self {
+        ContextLimit { known: AtomicUsize::new(0), limit }
+    }
+
+    /// How many are known now. One that two readers see counts twice.
+    pub(crate) fn known(&self) -> usize {
+        self.known.load(Ordering::Relaxed)
+    }
+
+    fn take(&self) -> bool {
+        let more = |known| (known < self.limit).then_some(known + 1);
+        self.known.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    fn give_back(&self, count: usize) {
+        self.known.fetch_sub(count, Ordering::Relaxed);
+    }
+}
+
+/// A series that was not known before.
+#[derive(Clone, Debug)]
+pub(crate) struct Created {
+    /// Its index.
+    pub(crate) index: u32,
+    /// Its type.
+    pub(crate) kind: Kind,
+    /// Name, tags, host and unit.
+    pub(crate) context: Arc<Context>,
+}
+
+/// The series that one reader knows.
+#[derive(Debug)]
+pub(crate) struct Contexts {
+    hasher: DefaultHashBuilder,
+    aliases: HashTable<Alias>,
+    by_identity: HashTable<u32>,
+    slots: Vec<Option<Slot>>,
+    /// Indexes that may be given out again.
+    free: Vec<u32>,
+    created: Vec<Created>,
+    evicted: Vec<u32>,
+    /// Series that have not been seen for long, to be evicted bit by bit.
+    expired: Vec<u32>,
+    limit: Arc<ContextLimit>,
+    alias_limit: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    kind: Kind,
+    context: Arc<Context>,
+    identity_hash: u64,
+    /// The hash of the series' newest alias. Each alias holds the one of the next, so that all of them can be found
+    /// when the series goes; no two aliases of a series have the same hash.
+    first_alias: Option<NonZeroU64>,
+}
+
+#[derive(Debug)]
+struct Alias {
+    /// The name's bytes, then the tag section's.
+    text: Box<[u8]>,
+    name_length: usize,
+    kind: Kind,
+    index: u32,
+    hash: NonZeroU64,
+    next: Option<NonZeroU64>,
+}
+
+impl Alias {
+    fn matches(&self, sample: &Sample<'_>) -> bool {
+        self.kind == sample.kind
+            && self.name_length == sample.name.len()
+            && self.text.split_at_checked(self.name_length) == Some((sample.name, sample.tags))
+    }
+}
+
+impl Contexts {
+    /// No series yet. The table of aliases holds twice as many entries as there may be series.
+    pub(crate) fn new(limit: Arc<ContextLimit>) -> Self {
+        Contexts {
+            hasher: DefaultHashBuilder::default(),
+            aliases: HashTable::new(),
+            by_identity: HashTable::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            created: Vec::new(),
+            evicted: Vec::new(),
+            expired: Vec::new(),
+            alias_limit: limit.limit.saturating_mul(2),
+            limit,
+        }
+    }
+
+    /// The index of a sample's series, which is made if it is new.
+    ///
+    /// # Errors
+    /// [`reason::CONTEXT_LIMIT`] for a new series when there may be no more.
+    #[inline]
+    pub(crate) fn index_of(&mut self, sample: &Sample<'_>) -> Result<u32, Reason> {
+        let hash = self.alias_hash(sample);
+        match self.aliases.find(hash.get(), |alias| alias.matches(sample)) {
+            Some(alias) => Ok(alias.index),
+            None => self.resolve(hash, sample),
+        }
+    }
+
+    /// What changed since the last call: series made, and indexes given up. The latter may be given out again from now on.
+    pub(crate) fn take_changes(&mut self) -> (Vec<Created>, Vec<u32>) {
+        self.free.extend_from_slice(&self.evicted);
+        (std::mem::take(&mut self.created), std::mem::take(&mut self.evicted))
+    }
+
+    /// Names series that may go. They replace those named before.
+    pub(crate) fn expire(&mut self, indexes: Vec<u32>) {
+        self.expired = indexes;
+    }
+
+    /// True while there are series to evict.
+    pub(crate) fn has_expired(&self) -> bool {
+        !self.expired.is_empty()
+    }
+
+    /// Evicts some of the series that may go, except those in use in the open window. That is always safe, also for one
+    /// that has been seen since it was named: at worst it is made anew.
+    pub(crate) fn evict_some(&mut self, at_most: usize, open: &Slab) {
+        for _ in 0..at_most {
+            let Some(index) = self.expired.pop() else { return };
+            if !open.is_touched(index) {
+                self.evict(index);
+            }
+        }
+    }
+
+    #[inline]
+    fn alias_hash(&self, sample: &Sample<'_>) -> NonZeroU64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(sample.name);
+        hasher.write_u8(sample.kind as u8);
+        hasher.write(sample.tags);
+        NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MIN)
+    }
+
+    /// The long way: builds the context, finds or makes its series, and remembers the spelling.
+    #[cold]
+    fn resolve(&mut self, hash: NonZeroU64, sample: &Sample<'_>) -> Result<u32, Reason> {
+        let context = build_context(sample);
+        let identity_hash = self.hasher.hash_one((sample.kind, &context));
+        let is_same = |slot: &Slot| slot.kind == sample.kind && *slot.context == context;
+        let known =
+            self.by_identity.find(identity_hash, |&index| slot(&self.slots, index).is_some_and(is_same)).copied();
+        let index = match known {
+            Some(index) => index,
+            None => self.create(sample.kind, context, identity_hash)?,
+        };
+        self.remember(hash, sample, index);
+        Ok(index)
+    }
+
+    fn create(&mut self, kind: Kind, context: Context, identity_hash: u64) -> Result<u32, Reason> {
+        let next = u32::try_from(self.slots.len()).map_err(|_| reason::CONTEXT_LIMIT)?;
+        if !self.limit.take() {
+            return Err(reason::CONTEXT_LIMIT);
+        }
+        let index = self.free.pop().unwrap_or(next);
+        if index == next {
+            self.slots.push(None);
+        }
+        let context = Arc::new(context);
+        self.created.push(Created { index, kind, context: Arc::clone(&context) });
+        if let Some(place) = self.slots.get_mut(index as usize) {
+            *place = Some(Slot { kind, context, identity_hash, first_alias: None });
+        }
+        let slots = &self.slots;
+        let rehash = |&index: &u32| slot(slots, index).map_or(0, |slot| slot.identity_hash);
+        self.by_identity.insert_unique(identity_hash, index, rehash);
+        Ok(index)
+    }
+
+    /// Adds an alias. When the table is full, clients write the same series in ever new ways; it is emptied, and what is
+    /// still in use comes back line by line.
+    fn remember(&mut self, hash: NonZeroU64, sample: &Sample<'_>, index: u32) {
+        if self.aliases.len() >= self.alias_limit {
+            self.aliases.clear();
+            self.slots.iter_mut().flatten().for_each(|slot| slot.first_alias = None);
+        }
+        let Some(Some(slot)) = self.slots.get_mut(index as usize) else { return };
+        let is_taken = |alias: &Alias| alias.index == index && alias.hash == hash;
+        if self.aliases.find(hash.get(), is_taken).is_some() {
+            return;
+        }
+        let text = [sample.name, sample.tags].concat().into_boxed_slice();
+        let next = slot.first_alias.replace(hash);
+        let alias = Alias { text, name_length: sample.name.len(), kind: sample.kind, index, hash, next };
+        self.aliases.insert_unique(hash.get(), alias, |alias| alias.hash.get());
+    }
+
+    fn evict(&mut self, index: u32) {
+        let Some(slot) = self.slots.get_mut(index as usize).and_then(Option::take) else { return };
+        let mut next = slot.first_alias;
+        while let Some(hash) = next {
+            let is_next = |alias: &Alias| alias.index == index && alias.hash == hash;
+            next = match self.aliases.find_entry(hash.get(), is_next) {
+                Ok(found) => found.remove().0.next,
+                Err(_) => None,
+            };
+        }
+        if let Ok(found) = self.by_identity.find_entry(slot.identity_hash, |&found| found == index) {
+            found.remove();
+        }
+        self.evicted.push(index);
+        self.limit.give_back(1);
+    }
+}
+
+impl Drop for Contexts {
+    fn drop(&mut self) {
+        self.limit.give_back(self.by_identity.len());
+    }
+}
+
+fn slot(slots: &[Option<Slot>], index: u32) -> Option<&Slot> {
+    slots.get(index as usize)?.as_ref()
+}
+
+fn build_context(sample: &Sample<'_>) -> Context {
+    let name = String::from_utf8_lossy(sample.name);
+    let TagSection { tags, host } = TagSection::parse(sample.tags);
+    let default_unit = if sample.kind == Kind::Timing { "ms" } else { "" };
+    let unit = catalogue::find(&name).map_or(default_unit, |known| known.ucum);
+    Context::with_unit(&name, tags, host.as_deref(), Cow::Borrowed(unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse;
+
+    fn contexts(limit: usize) -> Contexts {
+        Contexts::new(Arc::new(ContextLimit::new(limit)))
+    }
+
+    fn index_of(contexts: &mut Contexts, line: &str) -> Result<u32, Reason> {
+        let mut values = Vec::new();
+        contexts.index_of(&parse::sample(line.as_bytes(), &mut values).unwrap())
+    }
+
+    fn index(contexts: &mut Contexts, line: &str) -> u32 {
+        index_of(contexts, line).unwrap()
+    }
+
+    fn evict_all(contexts: &mut Contexts, indexes: &[u32]) -> Vec<u32> {
+        contexts.expire(indexes.to_vec());
+        contexts.evict_some(usize::MAX, &Slab::default());
+        contexts.take_changes().1
+    }
+
+    #[test]
+    fn tags_in_another_order_are_the_same_series() {
+        let mut contexts = contexts(10);
+        let first = index(&mut contexts, "x:1|c|#a:1,b:2|@0.5");
+        for line in ["x:7|c|#b:2,a:1", "x:1|c|#a:1,b:2,a:1", "x:1|c|T1|#,a:1,b:2,dd.internal.card:low"] {
+            assert_eq!(index(&mut contexts, line), first, "{line}");
+        }
+        assert_eq!(contexts.take_changes().0.len(), 1);
+    }
+
+    #[test]
+    fn name_type_tags_and_host_tell_series_apart() {
+        let mut contexts = contexts(100);
+        let lines =
+            ["x:1|c", "y:1|c", "x:1|g", "x:1|ms", "x:1|c|#a", "x:1|c|#a:", "x:1|c|#host:b", "xa:1|c", "x:1|c|#host:"];
+        let mut indexes: Vec<u32> = lines.iter().map(|line| index(&mut contexts, line)).collect();
+        indexes.dedup();
+        assert_eq!(indexes.len(), lines.len());
+        let (created, _) = contexts.take_changes();
+        assert_eq!(created.iter().map(|created| created.index).collect::<Vec<_>>(), indexes);
+        assert_eq!(created[6].context.host(), Some("b"));
+    }
+
+    #[test]
+    fn timers_are_in_milliseconds_and_well_known_metrics_in_their_unit() {
+        let mut contexts = contexts(10);
+        for line in ["app.render:1|ms", "app.size:1|h", "gunicorn.requests:1|c", "gunicorn.request.duration:1|ms"] {
+            index(&mut contexts, line);
+        }
+        let units: Vec<_> = contexts.take_changes().0.iter().map(|created| created.context.unit().to_owned()).collect();
+        assert_eq!(units, ["ms", "", "{request}", "ms"]);
+    }
+
+    #[test]
+    fn at_the_limit_new_series_are_refused_and_known_ones_go_on() {
+        let mut contexts = contexts(2);
+        let first = index(&mut contexts, "a:1|c");
+        index(&mut contexts, "b:1|c");
+        assert_eq!(index_of(&mut contexts, "c:1|c"), Err(reason::CONTEXT_LIMIT));
+        assert_eq!(index(&mut contexts, "a:1|c"), first);
+        assert_eq!(evict_all(&mut contexts, &[first]), [first]);
+        assert!(index_of(&mut contexts, "c:1|c").is_ok());
+        assert_eq!(contexts.limit.known(), 2);
+    }
+
+    #[test]
+    fn two_readers_share_one_limit_and_a_reader_that_ends_gives_its_part_back() {
+        let limit = Arc::new(ContextLimit::new(2));
+        let mut first = Contexts::new(Arc::clone(&limit));
+        let mut second = Contexts::new(Arc::clone(&limit));
+        index(&mut first, "a:1|c");
+        index(&mut second, "a:1|c");
+        assert_eq!(index_of(&mut second, "b:1|c"), Err(reason::CONTEXT_LIMIT));
+        drop(first);
+        assert_eq!(limit.known(), 1);
+        index(&mut second, "b:1|c");
+    }
+
+    #[test]
+    fn an_index_is_given_out_again_only_after_its_eviction_was_handed_over() {
+        let mut contexts = contexts(10);
+        let old = index(&mut contexts, "old:1|c|#a,b");
+        assert_eq!(index(&mut contexts, "old:1|c|#b,a"), old);
+        contexts.take_changes();
+        contexts.expire(vec![old]);
+        contexts.evict_some(10, &Slab::default());
+        let between = index(&mut contexts, "old:1|c|#a,b");
+        assert_ne!(between, old);
+        assert_eq!(index(&mut contexts, "old:1|c|#b,a"), between, "no alias of the evicted series is left");
+        let (created, evicted) = contexts.take_changes();
+        assert_eq!((created.len(), evicted), (1, vec![old]));
+        assert_eq!(index(&mut contexts, "new:1|c"), old);
+        assert_eq!(index(&mut contexts, "old:1|c|#a,b"), between);
+    }
+
+    #[test]
+    fn a_series_in_use_is_not_evicted() {
+        let mut contexts = contexts(10);
+        let used = index(&mut contexts, "used:1|c");
+        let idle = index(&mut contexts, "idle:1|c");
+        let mut open = Slab::default();
+        open.add(used, &parse::sample(b"used:1|c", &mut Vec::new()).unwrap(), &[1.0], std::time::Duration::ZERO);
+        contexts.expire(vec![used, idle, 77]);
+        contexts.evict_some(2, &open);
+        assert!(contexts.has_expired());
+        contexts.evict_some(2, &open);
+        assert!(!contexts.has_expired());
+        assert_eq!(contexts.take_changes().1, [idle]);
+    }
+
+    #[test]
+    fn the_table_of_aliases_stays_bounded_and_right() {
+        let mut contexts = contexts(4);
+        let first = index(&mut contexts, "x:1|c|#k:v");
+        for number in 0..100 {
+            let spelling = format!("x:1|c|#{}k:v", ",".repeat(number));
+            assert_eq!(index(&mut contexts, &spelling), first);
+            assert!(contexts.aliases.len() <= 8);
+        }
+        evict_all(&mut contexts, &[first]);
+        assert_eq!((contexts.aliases.len(), contexts.by_identity.len()), (0, 0));
+    }
+}

@@ -1,0 +1,303 @@
+//! From the slabs of all readers to the points of a window.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use hornpipe_model::{Context, Distribution, MetricPoint, MetricValue, Origin, Samples, Timestamp, Window, WireType};
+
+use crate::aggregate::Handover;
+use crate::contexts::Created;
+use crate::parse::Kind;
+use crate::service_check::ReceivedCheck;
+use crate::slab::{Cell, Slab, saturating_sum};
+
+/// How long a series is known after its last value, so that it is not made anew each time; counters at least as long as
+/// they are filled with zeros.
+const KEPT_UNSEEN: Duration = Duration::from_secs(120);
+
+/// Sample memory that a series keeps in its slab for the next window. With more than this the memory itself goes out,
+/// so that one busy window does not hold it for good.
+const KEPT_SAMPLE_BYTES: usize = 1024;
+
+/// Merges what the readers hand over. Counts and samples add up, sets unite, of gauges the last to arrive counts.
+#[derive(Debug)]
+pub(crate) struct Merger {
+    /// The number of the window at hand.
+    window: u64,
+    /// For how many windows an unseen counter is filled with zeros.
+    filled_windows: u64,
+    /// For how many windows an unseen series is known.
+    kept_windows: u64,
+    series: Vec<Option<Series>>,
+    free: Vec<usize>,
+    by_identity: HashMap<(Kind, Arc<Context>), usize>,
+    /// For each reader: its series by the reader's index.
+    readers: Vec<Vec<Option<Place>>>,
+    checks: Vec<ReceivedCheck>,
+}
+
+#[derive(Debug)]
+struct Series {
+    kind: Kind,
+    context: Arc<Context>,
+    value: Cell,
+    last_seen: u64,
+    /// How many readers' indexes lead here.
+    places: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    series: usize,
+    last_seen: u64,
+}
+
+/// The moment of a flush, on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    /// The time of day.
+    pub(crate) unix: Timestamp,
+    /// Time that never steps back.
+    pub(crate) monotonic: Duration,
+}
+
+impl Merger {
+    /// Merges for `readers` readers; counters are filled with zeros for `counter_expiry` after their last value.
+    pub(crate) fn new(readers: usize, interval: Duration, counter_expiry: Duration) -> Self {
+        let windows =
+            |span: Duration| u64::try_from(span.as_nanos().div_ceil(interval.as_nanos().max(1))).unwrap_or(u64::MAX);
+        Merger {
+            window: 0,
+            filled_windows: windows(counter_expiry),
+            kept_windows: windows(KEPT_UNSEEN).max(2),
+            series: Vec::new(),
+            free: Vec::new(),
+            by_identity: HashMap::new(),
+            readers: (0..readers).map(|_| Vec::new()).collect(),
+            checks: Vec::new(),
+        }
+    }
+
+    /// Takes what a reader took in the window at hand and returns its slab, empty.
+    pub(crate) fn merge(&mut self, reader: usize, handover: Handover) -> Slab {
+        let Handover { mut slab, created, evicted } = handover;
+        for created in created {
+            self.add_place(reader, created);
+        }
+        let Some(places) = self.readers.get_mut(reader) else { return slab };
+        slab.drain(|index, cell| {
+            let Some(Some(place)) = places.get_mut(index as usize) else { return };
+            let Some(Some(series)) = self.series.get_mut(place.series) else { return };
+            place.last_seen = self.window;
+            series.last_seen = self.window;
+            merge_cell(&mut series.value, cell);
+        });
+        self.checks.append(&mut slab.checks);
+        for index in evicted {
+            let place = places.get_mut(index as usize).and_then(Option::take);
+            if let Some(Some(series)) = place.and_then(|place| self.series.get_mut(place.series)) {
+                series.places -= 1;
+            }
+        }
+        slab
+    }
+
+    /// Ends the window at hand: its points, in the order in which their series were made.
+    pub(crate) fn finish(&mut self, window: Window, now: Now) -> Vec<MetricPoint> {
+        let mut points = Vec::with_capacity(self.by_identity.len() + self.checks.len());
+        for id in 0..self.series.len() {
+            let Some(place) = self.series.get_mut(id) else { continue };
+            let Some(series) = place else { continue };
+            let unseen = self.window - series.last_seen;
+            let kept = self.kept_windows.max(if series.kind == Kind::Counter { self.filled_windows } else { 0 });
+            if let Some(value) = series.take_value(unseen <= self.filled_windows) {
+                let context = Arc::clone(&series.context);
+                points.push(MetricPoint { context, window, origin: Origin::Statsd, value });
+            }
+            if series.places == 0
+                && unseen > kept
+                && let Some(series) = place.take()
+            {
+                self.by_identity.remove(&(series.kind, series.context));
+                self.free.push(id);
+            }
+        }
+        points.extend(self.checks.drain(..).map(|check| check_point(check, now)));
+        points.shrink_to_fit();
+        self.window += 1;
+        points
+    }
+
+    /// The indexes of a reader's series that it may evict.
+    pub(crate) fn expired(&self, reader: usize) -> Vec<u32> {
+        let places = self.readers.get(reader).map_or(&[][..], Vec::as_slice);
+        let is_expired = |place: &Place| {
+            let kind = self.series.get(place.series).and_then(Option::as_ref).map(|series| series.kind);
+            let kept = self.kept_windows.max(if kind == Some(Kind::Counter) { self.filled_windows } else { 0 });
+            self.window - place.last_seen > kept
+        };
+        (0..).zip(places).filter(|(_, place)| place.as_ref().is_some_and(is_expired)).map(|(index, _)| index).collect()
+    }
+
+    fn add_place(&mut self, reader: usize, created: Created) {
+        let Created { index, kind, context } = created;
+        let id = match self.by_identity.get(&(kind, Arc::clone(&context))) {
+            Some(&id) => id,
+            None => self.add_series(kind, context),
+        };
+        if let Some(Some(series)) = self.series.get_mut(id) {
+            series.places += 1;
+        }
+        let Some(places) = self.readers.get_mut(reader) else { return };
+        if places.len() <= index as usize {
+            places.resize(index as usize + 1, None);
+        }
+        if let Some(place) = places.get_mut(index as usize) {
+            *place = Some(Place { series: id, last_seen: self.window });
+        }
+    }
+
+    fn add_series(&mut self, kind: Kind, context: Arc<Context>) -> usize {
+        let id = self.free.pop().unwrap_or(self.series.len());
+        if id == self.series.len() {
+            self.series.push(None);
+        }
+        self.by_identity.insert((kind, Arc::clone(&context)), id);
+        if let Some(place) = self.series.get_mut(id) {
+            *place = Some(Series { kind, context, value: Cell::Empty, last_seen: self.window, places: 0 });
+        }
+        id
+    }
+}
+
+impl Series {
+    /// The window's value; of a counter that saw nothing a zero, where it is to be filled.
+    fn take_value(&mut self, fill: bool) -> Option<MetricValue> {
+        let distribution =
+            |wire_type, samples: Samples| MetricValue::Distribution(Distribution::new(wire_type, samples));
+        match (self.kind, std::mem::take(&mut self.value)) {
+            (Kind::Counter, Cell::Empty) if fill => Some(MetricValue::Count { sum: 0.0, samples: 0 }),
+            (_, Cell::Empty) => None,
+            (_, Cell::Count { sum, samples }) => Some(MetricValue::Count { sum, samples }),
+            (_, Cell::Gauge { value, .. }) => Some(MetricValue::Gauge(value)),
+            (_, Cell::Set(members)) => Some(MetricValue::Gauge(members.len() as f64)),
+            (Kind::Timing, Cell::Samples(samples)) => Some(distribution(WireType::Timing, *samples)),
+            (Kind::Histogram, Cell::Samples(samples)) => Some(distribution(WireType::Histogram, *samples)),
+            (_, Cell::Samples(samples)) => Some(distribution(WireType::Distribution, *samples)),
+        }
+    }
+}
+
+/// Adds the second value to the first and empties the second.
+fn merge_cell(into: &mut Cell, from: &mut Cell) {
+    match (&mut *into, &mut *from) {
+        (Cell::Count { sum, samples }, Cell::Count { sum: more, samples: more_samples }) => {
+            *sum = saturating_sum(*sum, *more);
+            *samples += *more_samples;
+            *from = Cell::Empty;
+        }
+        (Cell::Gauge { arrival: first, .. }, Cell::Gauge { arrival: second, .. }) => {
+            if *second >= *first {
+                *into = std::mem::take(from);
+            } else {
+                *from = Cell::Empty;
+            }
+        }
+        (Cell::Set(members), Cell::Set(more)) => members.extend(more.drain()),
+        (Cell::Samples(samples), Cell::Samples(more)) => {
+            samples.merge(more);
+            give_out(more);
+        }
+        (_, Cell::Samples(samples)) => *into = Cell::Samples(Box::new(give_out(samples))),
+        _ => *into = std::mem::take(from),
+    }
+}
+
+/// The samples in memory of the right size. Little memory stays where it was, for the next window's samples.
+fn give_out(samples: &mut Samples) -> Samples {
+    if samples.bytes() > KEPT_SAMPLE_BYTES {
+        let mut taken = samples.take();
+        taken.shrink_to_fit();
+        return taken;
+    }
+    let copy = samples.clone();
+    samples.clear();
+    copy
+}
+
+fn check_point(check: ReceivedCheck, now: Now) -> MetricPoint {
+    let age = now.monotonic.saturating_sub(check.arrival);
+    let age_nanos = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
+    let time = check.time.unwrap_or(Timestamp::from_nanos(now.unix.as_nanos().saturating_sub(age_nanos)));
+    MetricPoint {
+        context: check.context,
+        window: Window { start: time, end: time, interval: None },
+        origin: Origin::Statsd,
+        value: MetricValue::ServiceCheck(Box::new(check.result)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aggregate::Aggregator;
+    use crate::contexts::ContextLimit;
+
+    const INTERVAL: Duration = Duration::from_secs(60);
+
+    /// Feeds a datagram to a reader and hands its window over.
+    fn hand_over(merger: &mut Merger, reader: usize, aggregator: &mut Aggregator, datagram: &str) -> Slab {
+        aggregator.datagram(datagram.as_bytes(), false, Duration::ZERO);
+        let handover = aggregator.swap(Slab::default(), merger.expired(reader));
+        merger.merge(reader, handover)
+    }
+
+    fn finish(merger: &mut Merger) -> Vec<MetricPoint> {
+        let window = Window { start: Timestamp::from_secs(60), end: Timestamp::from_secs(120), interval: None };
+        merger.finish(window, Now { unix: Timestamp::from_secs(120), monotonic: Duration::from_secs(7) })
+    }
+
+    fn aggregator() -> Aggregator {
+        Aggregator::new(Arc::new(ContextLimit::new(100)))
+    }
+
+    #[test]
+    fn series_that_no_reader_knows_any_more_are_forgotten() {
+        let mut merger = Merger::new(1, INTERVAL, INTERVAL);
+        let mut aggregator = aggregator();
+        hand_over(&mut merger, 0, &mut aggregator, "a:1|c\nb:1|g\nc:1|ms\nd:1|s");
+        for _ in 0..6 {
+            finish(&mut merger);
+            aggregator.evict_some();
+            hand_over(&mut merger, 0, &mut aggregator, "");
+        }
+        assert!(merger.by_identity.is_empty() && merger.series.iter().all(Option::is_none));
+        hand_over(&mut merger, 0, &mut aggregator, "e:1|c");
+        assert_eq!((finish(&mut merger).len(), merger.series.len()), (1, 4), "places are used again");
+    }
+
+    #[test]
+    fn samples_go_out_in_memory_of_the_right_size() {
+        let mut merger = Merger::new(1, INTERVAL, INTERVAL);
+        let mut aggregator = aggregator();
+        let values = |count: usize| ":1".repeat(count);
+        hand_over(&mut merger, 0, &mut aggregator, &format!("few{}|ms\nmany{}|ms", values(5), values(1_025)));
+        for (point, count) in finish(&mut merger).iter().zip([5, 1_025]) {
+            let MetricValue::Distribution(distribution) = &point.value else { panic!("{point:?}") };
+            let mut copy = distribution.samples.as_ref().clone();
+            assert_eq!(copy.len(), count);
+            copy.shrink_to_fit();
+            assert_eq!(distribution.samples.bytes(), copy.bytes());
+        }
+    }
+
+    #[test]
+    fn service_checks_without_a_time_have_that_of_their_arrival() {
+        let mut merger = Merger::new(1, INTERVAL, INTERVAL);
+        let mut aggregator = aggregator();
+        hand_over(&mut merger, 0, &mut aggregator, "_sc|came|0\n_sc|said|0|d:50");
+        let times: Vec<u64> = finish(&mut merger).iter().map(|point| point.window.start.as_secs()).collect();
+        assert_eq!(times, [113, 50]);
+    }
+}

@@ -1,0 +1,36 @@
+//! The `statsd` receiver: metrics and service checks from StatsD and DogStatsD clients over UDP, added up in windows.
+//!
+//! # The life of a line
+//!
+//! 1. A thread for each address reads datagrams, many with one system call where the system can (`listen`, `reader`).
+//! 2. A line is taken apart without copying it (`parse`), and its series is found by its bytes as they were written; only
+//!    a spelling seen for the first time is read as name, tags and host (`contexts`).
+//! 3. Its values go into the reader's slab, at the index of its series (`aggregate`, `slab`).
+//! 4. At the window's end (`window`) each reader hands over its slab and goes on with an empty one; a task merges the slabs,
+//!    makes a point for each series and sends them (`flush`, `receiver`). The emptied slabs go back.
+//!
+//! Every line that cannot be used is counted once, with a reason (`reason`), and shown in the log at a limited rate.
+
+mod aggregate;
+mod config;
+mod contexts;
+mod flush;
+mod guide;
+mod listen;
+mod number;
+mod parse;
+mod reader;
+mod reason;
+mod receiver;
+mod rejects;
+mod service_check;
+mod slab;
+mod sources;
+mod tags;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::{StatsdConfig, Transport};
+pub use receiver::StatsdReceiver;

@@ -1,0 +1,77 @@
+//! The listener for systems without `recvmmsg`: the standard library, one datagram a call.
+
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+/// How long a wait lasts at most. Nothing wakes it; the caller looks around that often.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+/// A time-out of zero would mean "for ever".
+const NO_WAIT: Duration = Duration::from_millis(1);
+
+/// Wakes a listener; here the listener wakes by itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Waker;
+
+impl Waker {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Waker)
+    }
+
+    pub(crate) fn wake(&self) {}
+}
+
+/// Reads datagrams.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: UdpSocket,
+    /// One byte longer than the largest datagram: one that fills it was cut.
+    buffer: Vec<u8>,
+    /// Whether the socket's time-out is the long one.
+    waits: bool,
+    asks_for_sources: bool,
+}
+
+impl Listener {
+    pub(crate) fn new(socket: UdpSocket, largest_datagram: usize, _waker: Waker) -> io::Result<Self> {
+        socket.set_read_timeout(Some(LONGEST_WAIT))?;
+        Ok(Listener { socket, buffer: vec![0; largest_datagram + 1], waits: true, asks_for_sources: false })
+    }
+
+    pub(crate) fn ask_for_sources(&mut self, ask: bool) {
+        self.asks_for_sources = ask;
+    }
+
+    pub(crate) fn receive(
+        &mut self,
+        wait: bool,
+        mut take: impl FnMut(&[u8], bool, Option<SocketAddr>),
+    ) -> io::Result<usize> {
+        if wait != self.waits {
+            self.socket.set_read_timeout(Some(if wait { LONGEST_WAIT } else { NO_WAIT }))?;
+            self.waits = wait;
+        }
+        let (length, source) = match self.socket.recv_from(&mut self.buffer) {
+            Ok(received) => received,
+            Err(error) if is_nothing(error.kind()) => return Ok(0),
+            Err(error) => return Err(error),
+        };
+        let largest = self.buffer.len() - 1;
+        let payload = self.buffer.get(..length.min(largest)).unwrap_or_default();
+        take(payload, length > largest, self.asks_for_sources.then_some(source));
+        Ok(1)
+    }
+
+    pub(crate) fn kernel_drops(&self) -> Option<u32> {
+        kernel_drops(&self.socket)
+    }
+}
+
+/// There is no portable way to ask.
+pub(crate) fn kernel_drops(_socket: &UdpSocket) -> Option<u32> {
+    None
+}
+
+fn is_nothing(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}

@@ -1,0 +1,201 @@
+//! The receiver: starts a reader for each address, and at the end of each window sends what they took.
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hornpipe_engine::component::{BuildContext, Outputs, Receiver};
+use hornpipe_engine::telemetry::Counter;
+use hornpipe_engine::{Batch, Clock, Output, Shutdown};
+use hornpipe_model::{MetricBatch, Scope, Signal, Window};
+
+use crate::StatsdConfig;
+use crate::contexts::ContextLimit;
+use crate::flush::{Merger, Now};
+use crate::guide::{Listening, Silence};
+use crate::listen::enlarge_receive_buffer;
+use crate::reader::{ReaderContext, ReaderHandle, packets};
+use crate::reason;
+use crate::window::Windows;
+
+/// Takes StatsD and DogStatsD datagrams, adds them up in windows, and sends a point for each series and window.
+pub struct StatsdReceiver {
+    config: StatsdConfig,
+    context: BuildContext,
+    sockets: Vec<UdpSocket>,
+}
+
+impl StatsdReceiver {
+    /// A receiver that will read `sockets`, one thread for each.
+    pub(crate) fn new(config: StatsdConfig, context: BuildContext, sockets: Vec<UdpSocket>) -> Self {
+        StatsdReceiver { config, context, sockets }
+    }
+
+    fn start(self, output: Option<Output>) -> Result<Running, String> {
+        let StatsdReceiver { config, context, sockets } = self;
+        let limit = Arc::new(ContextLimit::new(config.max_contexts));
+        let reader_context = ReaderContext {
+            id: context.id.clone(),
+            clock: context.clock.clone(),
+            telemetry: Arc::clone(&context.telemetry),
+            limit: Arc::clone(&limit),
+            largest_datagram: config.max_datagram_bytes.as_usize(),
+        };
+        let mut readers = Vec::with_capacity(sockets.len());
+        let mut listening = Vec::with_capacity(sockets.len());
+        for socket in sockets {
+            listening.extend(prepare(&socket, &config, &context.id));
+            let reader = ReaderHandle::start(socket, reader_context.clone());
+            readers.push(reader.map_err(|error| format!("cannot start a thread that reads the socket: {error}"))?);
+        }
+        let interval = config.aggregation_interval.get();
+        let contexts =
+            context.telemetry.gauge("hornpipe_statsd_contexts", "{context}", "Series known at the last flush");
+        let addresses: Vec<String> = readers.iter().map(|reader| reader.address.to_string()).collect();
+        context.telemetry.set_fact("listens on", addresses.join(", "));
+        let packets = packets(&context.telemetry);
+        let scope = Scope {
+            name: "hornpipe/statsd".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..Scope::default()
+        };
+        Ok(Running {
+            merger: Merger::new(readers.len(), interval, config.counter_expiry.get()),
+            windows: Windows::open(context.clock.unix(), context.clock.monotonic(), interval),
+            silence: Silence::since(context.clock.monotonic(), &listening),
+            packets,
+            readers,
+            context,
+            output,
+            scope: Arc::new(scope),
+            limit,
+            contexts,
+        })
+    }
+}
+
+#[async_trait]
+impl Receiver for StatsdReceiver {
+    async fn run(self: Box<Self>, outputs: Outputs, shutdown: Shutdown) -> Result<(), String> {
+        let mut running = self.start(outputs.metrics)?;
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => break Ok(()),
+                () = window_end(&running.windows, &running.context.clock) => {}
+            }
+            let failure = running.flush().await;
+            if failure.is_err() {
+                break failure;
+            }
+        };
+        outcome.and(running.finish().await)
+    }
+}
+
+struct Running {
+    readers: Vec<ReaderHandle>,
+    merger: Merger,
+    windows: Windows,
+    silence: Silence,
+    packets: Arc<Counter>,
+    context: BuildContext,
+    output: Option<Output>,
+    scope: Arc<Scope>,
+    limit: Arc<ContextLimit>,
+    contexts: Arc<Counter>,
+}
+
+/// Waits until the open window may be closed.
+async fn window_end(windows: &Windows, clock: &Clock) {
+    while let Some(left) = windows.time_left(clock.unix(), clock.monotonic()) {
+        clock.sleep(left).await;
+    }
+}
+
+impl Running {
+    /// Closes the open window and sends it. While an output blocks, readers go on, and the next window grows longer.
+    async fn flush(&mut self) -> Result<(), String> {
+        let now = self.now();
+        let window = self.windows.close(now.unix, now.monotonic);
+        let (lines, outcome) = self.collect(false).await;
+        self.send(window, now, lines).await;
+        if let Some(hint) = self.silence.hint(now.monotonic, self.packets.get()) {
+            tracing::info!(receiver = self.context.id, "{hint}");
+        }
+        outcome
+    }
+
+    /// Sends the last window, with all that the kernel still holds for us.
+    async fn finish(mut self) -> Result<(), String> {
+        let clock = self.context.clock.clone();
+        if let Some(left) = self.windows.wait_before_finish(clock.unix()) {
+            clock.sleep(left).await;
+        }
+        let (lines, outcome) = self.collect(true).await;
+        let now = self.now();
+        let window = self.windows.clone().finish(now.unix);
+        self.send(window, now, lines).await;
+        outcome
+    }
+
+    /// Takes every reader's values. Returns the lines that they stand for, and an error if a reader is gone.
+    async fn collect(&mut self, is_last: bool) -> (u64, Result<(), String>) {
+        let mut lines = 0;
+        let mut outcome = Ok(());
+        // All are asked before the first reply is waited for, so that their windows end at the same time.
+        let expired: Vec<_> = (0..self.readers.len()).map(|reader| self.merger.expired(reader)).collect();
+        let replies: Vec<_> =
+            self.readers.iter_mut().zip(expired).map(|(reader, expired)| reader.request(expired, is_last)).collect();
+        for (index, (reader, reply)) in self.readers.iter_mut().zip(replies).enumerate() {
+            match reply.await {
+                Ok(handover) => {
+                    lines += handover.slab.lines;
+                    reader.recycle(self.merger.merge(index, handover));
+                }
+                Err(_) => outcome = Err(format!("the thread that reads {} failed (panic)", reader.address)),
+            }
+        }
+        (lines, outcome)
+    }
+
+    async fn send(&mut self, window: Window, now: Now, lines: u64) {
+        let points = self.merger.finish(window, now);
+        self.contexts.set(self.limit.known() as u64);
+        let counters = self.context.telemetry.signal(Signal::Metrics);
+        let Some(output) = &self.output else {
+            counters.held.subtract(lines);
+            counters.dropped(reason::NO_METRICS_PIPELINE, lines);
+            return;
+        };
+        if !points.is_empty() {
+            let (resource, scope) = (Arc::clone(&self.context.resource), Arc::clone(&self.scope));
+            output.send(Batch::new(MetricBatch { resource, scope, points })).await;
+        }
+        counters.held.subtract(lines);
+        counters.passed.add(lines);
+    }
+
+    fn now(&self) -> Now {
+        Now { unix: self.context.clock.unix(), monotonic: self.context.clock.monotonic() }
+    }
+}
+
+/// Gives the socket its receive buffer and says where it listens.
+fn prepare(socket: &UdpSocket, config: &StatsdConfig, id: &str) -> Option<Listening> {
+    let wanted = config.socket_buffer_size.as_usize();
+    let address = socket.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    match enlarge_receive_buffer(socket, wanted) {
+        Ok(granted) if granted < wanted => tracing::warn!(
+            receiver = id,
+            address,
+            "the receive buffer has {granted} bytes instead of {wanted}: the system allows no more; on Linux raise it with \
+             `sysctl -w net.core.rmem_max={wanted}`"
+        ),
+        Ok(granted) => tracing::debug!(receiver = id, address, "the receive buffer has {granted} bytes"),
+        Err(error) => tracing::warn!(receiver = id, address, %error, "the receive buffer cannot be enlarged"),
+    }
+    let listening = Listening::of(socket).ok()?;
+    tracing::info!(receiver = id, "{}", listening.line());
+    Some(listening)
+}

@@ -1,0 +1,222 @@
+//! The aggregation against a model of it that is too simple to be wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hornpipe_model::{Timestamp, Window};
+use proptest::prelude::*;
+
+use super::{Key, Value, by_key, some_time, sorted};
+use crate::aggregate::Aggregator;
+use crate::contexts::ContextLimit;
+use crate::flush::Merger;
+use crate::slab::Slab;
+
+/// Series are forgotten after two windows of this length, counters after three.
+const INTERVAL: Duration = Duration::from_secs(60);
+const COUNTER_EXPIRY: Duration = Duration::from_secs(180);
+const FILLED_WINDOWS: usize = 3;
+
+#[derive(Clone, Debug)]
+struct Sent {
+    reader: usize,
+    name: u8,
+    kind: &'static str,
+    /// Which spelling of its tags; the first two and the last two mean the same.
+    spelling: usize,
+    value: i32,
+    half: bool,
+}
+
+const SPELLINGS: [&str; 5] = ["", "|#", "|#env:p", "|#b:2,a:1", "|#a:1,b:2,a:1"];
+const TAGS: [&[&str]; 5] = [&[], &[], &["env:p"], &["a:1", "b:2"], &["a:1", "b:2"]];
+
+impl Sent {
+    fn line(&self) -> String {
+        let rate = if self.half { "|@0.5" } else { "" };
+        format!("metric{}:{}|{}{rate}{}", self.name, self.value, self.kind, SPELLINGS[self.spelling])
+    }
+
+    fn key(&self) -> Key {
+        let kind = match self.kind {
+            "c" => "count",
+            // A set's points are gauges too.
+            "g" | "s" => "gauge",
+            other => other,
+        };
+        // The name says the type, so that gauges and sets do not get the same key.
+        (format!("metric{}", self.name), kind, TAGS[self.spelling].iter().map(|&tag| tag.to_owned()).collect(), None)
+    }
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
+    (0..2_usize, 0..6_u8, 0..3_u8, 0..SPELLINGS.len(), -50..50_i32, any::<bool>()).prop_map(
+        |(reader, kind, name, spelling, value, half)| {
+            let kinds = ["c", "g", "s", "h", "ms", "d"];
+            // Sets and gauges never share a name, since their points look alike; other types may.
+            let name = if kinds[usize::from(kind)] == "s" { name + 10 } else { name };
+            Sent { reader, name, kind: kinds[usize::from(kind)], spelling, value, half }
+        },
+    )
+}
+
+/// What a window must give.
+fn model(window: &[Sent], filled: &BTreeMap<Key, usize>) -> BTreeMap<Key, Value> {
+    let mut expected: BTreeMap<Key, Value> = BTreeMap::new();
+    let mut members: BTreeMap<Key, BTreeSet<i32>> = BTreeMap::new();
+    for sent in window {
+        let (value, weight) = (f64::from(sent.value), if sent.half { 2.0 } else { 1.0 });
+        let key = sent.key();
+        match sent.kind {
+            "c" => match expected.entry(key).or_insert(Value::Count { sum: 0.0, samples: 0 }) {
+                Value::Count { sum, samples } => (*sum, *samples) = (*sum + value * weight, *samples + 1),
+                other => panic!("{other:?}"),
+            },
+            "g" => {
+                expected.insert(key, Value::Gauge(value));
+            }
+            "s" => {
+                members.entry(key).or_default().insert(sent.value);
+            }
+            _ => match expected.entry(key).or_insert(Value::Samples(Vec::new())) {
+                Value::Samples(samples) => *samples = sorted([&samples[..], &[(value, weight)]].concat()),
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+    expected.extend(members.into_iter().map(|(key, members)| (key, Value::Gauge(members.len() as f64))));
+    for key in filled.keys() {
+        expected.entry(key.clone()).or_insert(Value::Count { sum: 0.0, samples: 0 });
+    }
+    expected
+}
+
+proptest! {
+    /// Windows with few series, many of them pausing for longer than they are remembered: evictions, indexes given out
+    /// again, two readers that see the same series, two spellings of the same tags.
+    #[test]
+    fn windows_give_what_the_model_says(
+        windows in proptest::collection::vec(proptest::collection::vec(sent(), 0..12), 1..25),
+    ) {
+        let limit = Arc::new(ContextLimit::new(1_000));
+        let mut readers = [Aggregator::new(Arc::clone(&limit)), Aggregator::new(Arc::clone(&limit))];
+        let mut slabs = [Slab::default(), Slab::default()];
+        let mut merger = Merger::new(2, INTERVAL, COUNTER_EXPIRY);
+        let mut filled: BTreeMap<Key, usize> = BTreeMap::new();
+        let mut arrival = Duration::ZERO;
+        for sent in &windows {
+            for sent in sent {
+                arrival += Duration::from_millis(1);
+                let reader = &mut readers[sent.reader];
+                reader.datagram(sent.line().as_bytes(), false, arrival);
+                reader.evict_some();
+            }
+            for (index, reader) in readers.iter_mut().enumerate() {
+                let handover = reader.swap(std::mem::take(&mut slabs[index]), merger.expired(index));
+                slabs[index] = merger.merge(index, handover);
+            }
+            let window = Window { start: Timestamp::from_secs(60), end: Timestamp::from_secs(120), interval: None };
+            let points = merger.finish(window, some_time());
+            filled.retain(|_, windows| { *windows -= 1; *windows > 0 });
+            prop_assert_eq!(by_key(&points), model(sent, &filled));
+            for sent in sent.iter().filter(|sent| sent.kind == "c") {
+                filled.insert(sent.key(), FILLED_WINDOWS + 1);
+            }
+        }
+    }
+
+    #[test]
+    fn no_datagram_makes_it_panic_and_every_line_counts_once(
+        datagrams in proptest::collection::vec(
+            proptest::collection::vec(
+                prop_oneof![
+                    any::<u8>(),
+                    proptest::sample::select(&b"\n\r:|@#T.-,_sce{}0123456789"[..]),
+                    proptest::sample::select(&b"a:1|c\n"[..]),
+                ],
+                0..80,
+            ),
+            0..20,
+        ),
+        truncated: bool,
+    ) {
+        let mut aggregator = Aggregator::new(Arc::new(ContextLimit::new(5)));
+        for datagram in &datagrams {
+            aggregator.datagram(datagram, truncated, Duration::ZERO);
+        }
+        let tally = aggregator.take_tally();
+        let dropped: u64 = aggregator.rejects.drain_counts().map(|(_, count)| count).sum();
+        prop_assert_eq!(tally.received, tally.held + dropped);
+        prop_assert_eq!(aggregator.swap(Slab::default(), Vec::new()).slab.lines, tally.held);
+    }
+}
+
+fn window_of(aggregator: &mut Aggregator, merger: &mut Merger) -> BTreeMap<Key, Value> {
+    let handover = aggregator.swap(Slab::default(), merger.expired(0));
+    merger.merge(0, handover);
+    let window = Window { start: Timestamp::from_secs(10), end: Timestamp::from_secs(20), interval: None };
+    by_key(&merger.finish(window, some_time()))
+}
+
+#[test]
+fn a_counter_is_filled_with_zeros_for_its_expiry_and_then_forgotten() {
+    let limit = Arc::new(ContextLimit::new(10));
+    let mut aggregator = Aggregator::new(Arc::clone(&limit));
+    let mut merger = Merger::new(1, Duration::from_secs(10), Duration::from_secs(300));
+    aggregator.datagram(b"hits:3|c\nlevel:3|g\nusers:a|s\ntime:1|ms", false, Duration::ZERO);
+    assert_eq!(window_of(&mut aggregator, &mut merger).len(), 4);
+    let hits: Key = ("hits".to_owned(), "count", vec![], None);
+    let zero = BTreeMap::from([(hits, Value::Count { sum: 0.0, samples: 0 })]);
+    for window in 0..30 {
+        assert_eq!(window_of(&mut aggregator, &mut merger), zero, "{window}");
+        aggregator.evict_some();
+    }
+    assert_eq!(limit.known(), 1, "only the counter is known for so long");
+    for _ in 0..3 {
+        assert_eq!(window_of(&mut aggregator, &mut merger), BTreeMap::new());
+        aggregator.evict_some();
+    }
+    assert_eq!(limit.known(), 0);
+}
+
+#[test]
+fn a_series_in_use_keeps_its_index_and_context() {
+    let mut aggregator = Aggregator::new(Arc::new(ContextLimit::new(10)));
+    let mut merger = Merger::new(1, INTERVAL, COUNTER_EXPIRY);
+    let mut created = 0;
+    for _ in 0..10 {
+        // Nothing is in use yet in the new window: what was named as expired goes now.
+        aggregator.evict_some();
+        aggregator.datagram(b"level:1|g\nhits:1|c", false, Duration::ZERO);
+        let handover = aggregator.swap(Slab::default(), merger.expired(0));
+        created += handover.created.len();
+        merger.merge(0, handover);
+        let window = Window { start: Timestamp::from_secs(60), end: Timestamp::from_secs(120), interval: None };
+        assert_eq!(merger.finish(window, some_time()).len(), 2);
+    }
+    assert_eq!(created, 2);
+}
+
+#[test]
+fn a_bad_line_never_touches_its_neighbours() {
+    let mut aggregator = Aggregator::new(Arc::new(ContextLimit::new(10)));
+    let mut merger = Merger::new(1, INTERVAL, COUNTER_EXPIRY);
+    aggregator.datagram(b"a:1|c\nbad\r\n\n\r\nb:2|g\r\nb:x|g\na:2|c\r\n", false, Duration::ZERO);
+    let rejects: Vec<_> = aggregator.rejects.drain_counts().collect();
+    assert_eq!(rejects, [("missing_type", 1), ("invalid_value", 1)]);
+    assert_eq!((aggregator.take_tally().received, window_of(&mut aggregator, &mut merger).len()), (5, 2));
+}
+
+#[test]
+fn the_cut_line_of_a_truncated_datagram_is_dropped() {
+    let mut aggregator = Aggregator::new(Arc::new(ContextLimit::new(10)));
+    let mut merger = Merger::new(1, INTERVAL, COUNTER_EXPIRY);
+    aggregator.datagram(b"a:1|c\na:12", true, Duration::ZERO);
+    aggregator.datagram(b"a:1|c\n", true, Duration::ZERO);
+    assert_eq!(aggregator.rejects.drain_counts().collect::<Vec<_>>(), [("truncated", 1)]);
+    let tally = aggregator.take_tally();
+    assert_eq!((tally.received, tally.held, tally.truncated), (3, 2, 2));
+    let a: Key = ("a".to_owned(), "count", vec![], None);
+    assert_eq!(window_of(&mut aggregator, &mut merger)[&a], Value::Count { sum: 2.0, samples: 2 });
+}
