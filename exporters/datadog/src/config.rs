@@ -1,0 +1,253 @@
+//! Settings.
+
+use std::net::IpAddr;
+
+use hornpipe_engine::component::{BuildContext, BuildError, ComponentType, Exporter, ExporterConfig};
+use hornpipe_engine::config::{Duration, Report, Secret};
+use hornpipe_engine::delivery::{DeliveryConfig, QueueConfig, RetryConfig};
+use hornpipe_engine::http::{Compression, Endpoint, InvalidEndpoint, TlsConfig};
+use hornpipe_model::Signal;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::DatadogExporter;
+
+/// Settings of the Datadog exporter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatadogConfig {
+    /// The account.
+    pub api: ApiConfig,
+    /// Where metrics and service checks go.
+    pub metrics: MetricsConfig,
+    /// The host of everything sent, whatever its resource says; a client's own `host:` tag still wins. Default: the
+    /// resource's `host.name`.
+    pub hostname: Option<String>,
+    /// Compression of requests: `zstd`, `gzip`, `deflate` or `none`. Change it only for a proxy that must read them.
+    pub compression: Compression,
+    /// How long one attempt may take, connecting included; 0 means without limit.
+    pub timeout: Duration,
+    /// TLS: a company's own authorities, a client certificate.
+    pub tls: TlsConfig,
+    /// The queue in front of Datadog.
+    pub sending_queue: QueueConfig,
+    /// Retries of failed requests.
+    pub retry_on_failure: RetryConfig,
+}
+
+/// The Datadog account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiConfig {
+    /// The API key (not an application key), best as `${env:DD_API_KEY}`. White space around it is ignored.
+    pub key: Secret,
+    /// The site that the account lives on: `datadoghq.com`, `datadoghq.eu`, `us5.datadoghq.com`, `ddog-gov.com` or whatever
+    /// else Datadog calls it.
+    pub site: String,
+}
+
+/// Where metrics and service checks go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// Base URL of the intake, for a proxy or a test. Default: `https://api.<site>`, the host of the public API, which
+    /// takes series, sketches and service checks alike. (The Agent's own `<version>-app.agent.<site>` names an Agent's
+    /// version, which we have none of.)
+    pub endpoint: Option<String>,
+}
+
+impl Default for DatadogConfig {
+    fn default() -> Self {
+        DatadogConfig {
+            api: ApiConfig::default(),
+            metrics: MetricsConfig::default(),
+            hostname: None,
+            compression: Compression::Zstd,
+            timeout: Duration::from_secs(15),
+            tls: TlsConfig::default(),
+            sending_queue: QueueConfig::default(),
+            retry_on_failure: RetryConfig::default(),
+        }
+    }
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        ApiConfig { key: Secret::default(), site: "datadoghq.com".to_owned() }
+    }
+}
+
+impl ComponentType for DatadogConfig {
+    const TYPE: &'static str = "datadog";
+    const SIGNALS: &'static [Signal] = &[Signal::Metrics];
+    const SUMMARY: &'static str = "sends metrics and service checks to Datadog";
+}
+
+impl ExporterConfig for DatadogConfig {
+    fn validate(&self, report: &mut Report) {
+        self.validate_key(report);
+        let is_domain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
+        if self.api.site.is_empty() || !self.api.site.chars().all(is_domain) {
+            report.error("api.site", "must be a domain such as datadoghq.com or datadoghq.eu, without https://");
+        } else {
+            match self.endpoint() {
+                Ok(endpoint) if !endpoint.is_https() && !is_loopback(&endpoint) => {
+                    report.warning("metrics.endpoint", "sends the API key unencrypted over the network; use https://");
+                }
+                Ok(_) => {}
+                Err(error) => report.error("metrics.endpoint", error.to_string()),
+            }
+        }
+        self.tls.validate("tls", report);
+        self.delivery().validate(report);
+    }
+
+    fn delivery(&self) -> DeliveryConfig {
+        DeliveryConfig {
+            sending_queue: self.sending_queue.clone(),
+            retry_on_failure: self.retry_on_failure.clone(),
+            timeout: self.timeout,
+        }
+    }
+
+    fn build(&self, context: BuildContext) -> Result<Box<dyn Exporter>, BuildError> {
+        Ok(Box::new(DatadogExporter::new(self, context)?))
+    }
+}
+
+impl DatadogConfig {
+    fn validate_key(&self, report: &mut Report) {
+        let key = self.api.key.reveal().trim();
+        if key.is_empty() {
+            report.error_with_help(
+                "api.key",
+                "is empty",
+                "set the environment variable DD_API_KEY, or write the key here",
+            );
+        } else if !key.chars().all(|c| c.is_ascii_graphic()) {
+            report
+                .error("api.key", "holds a character that no API key has, such as a space or a line end in its middle");
+        }
+    }
+
+    /// The base URL of the intake.
+    ///
+    /// # Errors
+    /// What is wrong with the one that was configured.
+    pub(crate) fn endpoint(&self) -> Result<Endpoint, InvalidEndpoint> {
+        match self.metrics.endpoint.as_deref() {
+            None | Some("") => Endpoint::parse(&format!("https://api.{}", self.api.site)),
+            Some(endpoint) => Endpoint::parse(endpoint),
+        }
+    }
+}
+
+fn is_loopback(endpoint: &Endpoint) -> bool {
+    let host = endpoint.host().trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use hornpipe_engine::config::{Diagnostics, Severity, Source, decode, parse};
+
+    use super::*;
+
+    fn config(change: impl FnOnce(&mut DatadogConfig)) -> DatadogConfig {
+        let mut config = DatadogConfig::default();
+        config.api.key = "0123456789abcdef0123456789a1a2b3".into();
+        change(&mut config);
+        config
+    }
+
+    fn findings(config: &DatadogConfig) -> Vec<(Severity, String)> {
+        let mut report = Report::new();
+        config.validate(&mut report);
+        report.problems().iter().map(|problem| (problem.severity, problem.path.clone())).collect()
+    }
+
+    #[test]
+    fn a_key_is_all_that_is_needed() {
+        let config = config(|_| {});
+        assert_eq!(findings(&config), []);
+        assert_eq!(config.endpoint().unwrap().to_string(), "https://api.datadoghq.com");
+        assert_eq!(config.timeout, Duration::from_secs(15));
+        assert_eq!(config.compression, Compression::Zstd);
+    }
+
+    #[test]
+    fn each_mistake_is_found_where_it_is() {
+        let error = |path: &str| vec![(Severity::Error, path.to_owned())];
+        let warning = |path: &str| vec![(Severity::Warning, path.to_owned())];
+        let endpoint = |url: &str| config(|config| config.metrics.endpoint = Some(url.to_owned()));
+        let cases = [
+            (config(|config| config.api.key = "".into()), error("api.key")),
+            (config(|config| config.api.key = " \n".into()), error("api.key")),
+            (config(|config| config.api.key = "0123\n4567".into()), error("api.key")),
+            (config(|config| config.api.key = "schlüssel".into()), error("api.key")),
+            (config(|config| config.api.key = "0123456789abcdef\n".into()), vec![]),
+            (config(|config| config.api.site = String::new()), error("api.site")),
+            (config(|config| config.api.site = "https://datadoghq.eu".to_owned()), error("api.site")),
+            (config(|config| config.api.site = "uk1.datadoghq.com".to_owned()), vec![]),
+            (endpoint(""), vec![]),
+            (endpoint("https://proxy.corp/datadog"), vec![]),
+            (endpoint("proxy.corp:8080"), error("metrics.endpoint")),
+            (endpoint("http://proxy.corp:8080"), warning("metrics.endpoint")),
+            (endpoint("http://localhost:8080"), vec![]),
+            (endpoint("http://127.0.0.1:8080"), vec![]),
+            (endpoint("http://[::1]:8080"), vec![]),
+            (config(|config| config.tls.cert_file = Some("client.pem".into())), error("tls.cert_file")),
+            (config(|config| config.retry_on_failure.multiplier = 0.5), error("retry_on_failure.multiplier")),
+        ];
+        for (config, expected) in cases {
+            assert_eq!(findings(&config), expected, "{config:?}");
+        }
+    }
+
+    #[test]
+    fn every_option_has_the_name_that_the_readme_gives_it() {
+        let text = "
+api: {key: secret, site: datadoghq.eu}
+metrics: {endpoint: http://localhost:8080}
+hostname: web1
+compression: gzip
+timeout: 30s
+tls: {ca_file: ca.pem, include_system_ca_certs_pool: true, cert_file: c.pem, key_file: k.pem, insecure_skip_verify: true}
+sending_queue: {max_bytes: 1MiB, on_full: drop_newest, max_age: 10m}
+retry_on_failure:
+  enabled: true
+  initial_interval: 1s
+  multiplier: 2
+  max_interval: 60s
+  randomization_factor: 0
+  max_elapsed_time: 5m
+";
+        let mut diagnostics = Diagnostics::new();
+        let node = parse(&Source::new("pipeline.yaml", text, 0), &mut diagnostics).unwrap();
+        let config: Option<DatadogConfig> = decode(&node, "exporters.datadog", &mut diagnostics);
+        assert!(diagnostics.is_empty(), "{diagnostics}");
+        let config = config.unwrap();
+        assert_eq!((config.api.key.reveal(), &*config.api.site), ("secret", "datadoghq.eu"));
+        assert_eq!((config.compression, config.timeout), (Compression::Gzip, Duration::from_secs(30)));
+        assert_eq!(config.sending_queue.max_age, Some(Duration::from_secs(600)));
+        assert_eq!(findings(&config), []);
+    }
+
+    #[test]
+    fn the_site_decides_the_host_and_an_endpoint_overrides_it() {
+        let eu = config(|config| config.api.site = "datadoghq.eu".to_owned());
+        assert_eq!(eu.endpoint().unwrap().to_string(), "https://api.datadoghq.eu");
+        let own = config(|config| config.metrics.endpoint = Some("http://localhost:1/intake/".to_owned()));
+        assert_eq!(
+            own.endpoint().unwrap().join("/api/v2/series").to_string(),
+            "http://localhost:1/intake/api/v2/series"
+        );
+    }
+
+    #[test]
+    fn the_key_is_never_shown() {
+        let config = config(|_| {});
+        let shown = format!("{config:?} {}", serde_json::to_string(&config).unwrap());
+        assert!(!shown.contains("a1a2b3"), "{shown}");
+    }
+}

@@ -1,0 +1,25 @@
+//! The Datadog exporter: metrics and service checks to Datadog's intake, as the Datadog Agent sends them.
+//!
+//! A batch becomes requests on three routes. Counters, gauges and the series of histograms go to `/api/v2/series`
+//! (protobuf), distributions to `/api/beta/sketches` (protobuf), service checks to `/api/v1/check_run` (JSON). What the
+//! intake answers is judged in [`SendOutcome`](hornpipe_engine::component::SendOutcome)s; retries are the engine's.
+//!
+//! Names, types, units, intervals and timestamps are the Agent's, so that Datadog's own dashboards work on them.
+
+mod check_run;
+mod config;
+mod encode;
+mod exporter;
+mod labels;
+mod payload;
+mod protobuf;
+mod response;
+mod series;
+mod sketches;
+mod time;
+
+pub use config::{ApiConfig, DatadogConfig, MetricsConfig};
+pub use exporter::DatadogExporter;
+
+#[cfg(test)]
+mod tests;

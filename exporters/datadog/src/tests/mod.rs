@@ -1,0 +1,9 @@
+//! Whole batches, encoded by the exporter and decoded by code that knows only the protocol.
+
+mod contract;
+mod decode;
+mod golden;
+mod limits;
+mod points;
+mod series;
+mod sketches_and_checks;

@@ -1,0 +1,196 @@
+//! The exporter's options, in the Collector's names.
+
+use hornpipe_engine::component::{BuildContext, BuildError, ComponentType, Exporter, ExporterConfig};
+use hornpipe_engine::config::{Duration, Environment, ProcessEnvironment, Report};
+use hornpipe_engine::delivery::{DeliveryConfig, QueueConfig, RetryConfig};
+use hornpipe_engine::http::{Compression, TlsConfig};
+use hornpipe_engine::telemetry::Headers;
+use hornpipe_model::Signal;
+use hornpipe_model::distribution::ExponentialHistogram;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::exporter::OtlpExporter;
+use crate::settings::{Problem, Settings};
+
+/// How OTLP is carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Protocol {
+    /// gRPC, by default on port 4317.
+    #[serde(rename = "grpc")]
+    Grpc,
+    /// Protobuf messages in HTTP requests, by default on port 4318.
+    #[serde(rename = "http/protobuf")]
+    HttpProtobuf,
+}
+
+/// What sums and histograms stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TemporalityPreference {
+    /// Everything since the start of the series; Prometheus and what is like it take nothing else.
+    Cumulative,
+    /// The time since the point before; Datadog takes nothing else.
+    Delta,
+}
+
+/// Options of the `otlp` exporter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct OtlpConfig {
+    /// `grpc` or `http/protobuf`. Default: `OTEL_EXPORTER_OTLP_PROTOCOL`, else `grpc`; for `otlp_http`: `http/protobuf`.
+    pub protocol: Option<Protocol>,
+    /// Where the backend is: for gRPC `host:port` (over TLS unless `tls.insecure`), `http://…` or `https://…`; for HTTP the
+    /// base URL, to which `/v1/metrics` is appended. Default: `OTEL_EXPORTER_OTLP_ENDPOINT`, else `http://localhost:4317`
+    /// for gRPC and `http://localhost:4318` for HTTP.
+    pub endpoint: Option<String>,
+    /// The whole URL for metrics, used as it is (HTTP only).
+    pub metrics_endpoint: Option<String>,
+    /// Headers of every request: a map, or a list of `name` and `value`. Default: `OTEL_EXPORTER_OTLP_HEADERS`.
+    pub headers: Option<Headers>,
+    /// TLS.
+    pub tls: TlsConfig,
+    /// `gzip`, `zstd` or `none`; over HTTP also `deflate`.
+    pub compression: Compression,
+    /// `cumulative` or `delta`. Default: `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`, else `cumulative`.
+    pub temporality: Option<TemporalityPreference>,
+    /// Most series whose running total is kept (cumulative), at least 1; beyond it those not seen for longest start anew.
+    pub max_streams: usize,
+    /// Most buckets of an exponential histogram, for values above and below 0 each: 3 to 16384.
+    pub max_size: usize,
+    /// How long one attempt may take; 0 means without limit. Default: 5s for gRPC, 30s for HTTP.
+    pub timeout: Option<Duration>,
+    /// The queue in front of the backend.
+    pub sending_queue: QueueConfig,
+    /// Retries.
+    pub retry_on_failure: RetryConfig,
+}
+
+impl Default for OtlpConfig {
+    fn default() -> Self {
+        OtlpConfig {
+            protocol: None,
+            endpoint: None,
+            metrics_endpoint: None,
+            headers: None,
+            tls: TlsConfig::default(),
+            compression: Compression::Gzip,
+            temporality: None,
+            max_streams: 200_000,
+            max_size: ExponentialHistogram::DEFAULT_MAX_SIZE,
+            timeout: None,
+            sending_queue: QueueConfig::default(),
+            retry_on_failure: RetryConfig::default(),
+        }
+    }
+}
+
+/// The greatest `max_size` (the Collector's own histogram library stops there).
+const LARGEST_MAX_SIZE: usize = 16_384;
+
+impl OtlpConfig {
+    /// Checks the options together with the environment's.
+    pub(crate) fn check(&self, environment: &dyn Environment, report: &mut Report) {
+        self.tls.validate("tls", report);
+        if self.max_streams == 0 {
+            report.error("max_streams", "must be at least 1");
+        }
+        let sizes = ExponentialHistogram::MIN_MAX_SIZE..=LARGEST_MAX_SIZE;
+        if !sizes.contains(&self.max_size) {
+            report.error("max_size", format!("must be within {} and {}", sizes.start(), sizes.end()));
+        }
+        match Settings::resolve(self, environment) {
+            Ok(settings) => {
+                settings.delivery.validate(report);
+                for Problem { option, message } in settings.warnings() {
+                    report.warning(option, message);
+                }
+            }
+            Err(problems) => {
+                for Problem { option, message } in problems {
+                    report.error(option, message);
+                }
+            }
+        }
+    }
+
+    /// The queue, retry and timeout options.
+    pub(crate) fn delivery_for(&self, protocol: Protocol) -> DeliveryConfig {
+        let timeout = self.timeout.unwrap_or(match protocol {
+            Protocol::Grpc => Duration::from_secs(5),
+            Protocol::HttpProtobuf => Duration::from_secs(30),
+        });
+        DeliveryConfig {
+            sending_queue: self.sending_queue.clone(),
+            retry_on_failure: self.retry_on_failure.clone(),
+            timeout,
+        }
+    }
+}
+
+impl ComponentType for OtlpConfig {
+    const TYPE: &'static str = "otlp";
+    const ALIASES: &'static [&'static str] = &["otlp_grpc"];
+    const SIGNALS: &'static [Signal] = &[Signal::Metrics];
+    const SUMMARY: &'static str = "sends metrics to any OTLP backend, over gRPC or HTTP";
+}
+
+impl ExporterConfig for OtlpConfig {
+    fn validate(&self, report: &mut Report) {
+        self.check(&ProcessEnvironment, report);
+    }
+
+    fn delivery(&self) -> DeliveryConfig {
+        let protocol = crate::settings::protocol(self, &ProcessEnvironment);
+        // An unusable protocol has been reported by `validate`, and `build` refuses it.
+        self.delivery_for(protocol.unwrap_or(Protocol::Grpc))
+    }
+
+    fn build(&self, context: BuildContext) -> Result<Box<dyn Exporter>, BuildError> {
+        let settings = Settings::resolve(self, &ProcessEnvironment).map_err(first_problem)?;
+        Ok(Box::new(OtlpExporter::new(settings, &self.tls, context)?))
+    }
+}
+
+fn first_problem(problems: Vec<Problem>) -> BuildError {
+    match problems.into_iter().next() {
+        Some(Problem { option, message }) => BuildError::new(option, message),
+        None => BuildError::new("", "the settings cannot be used"),
+    }
+}
+
+/// Options of the `otlp_http` exporter: those of `otlp`, with the protocol `http/protobuf` unless another is set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct OtlpHttpConfig(pub OtlpConfig);
+
+impl OtlpHttpConfig {
+    /// The same as options of `otlp`.
+    fn as_otlp(&self) -> OtlpConfig {
+        OtlpConfig { protocol: self.0.protocol.or(Some(Protocol::HttpProtobuf)), ..self.0.clone() }
+    }
+}
+
+impl ComponentType for OtlpHttpConfig {
+    const TYPE: &'static str = "otlp_http";
+    const ALIASES: &'static [&'static str] = &["otlphttp"];
+    const SIGNALS: &'static [Signal] = OtlpConfig::SIGNALS;
+    const SUMMARY: &'static str = "sends metrics to any OTLP backend, over HTTP";
+}
+
+impl ExporterConfig for OtlpHttpConfig {
+    fn validate(&self, report: &mut Report) {
+        self.as_otlp().validate(report);
+    }
+
+    fn delivery(&self) -> DeliveryConfig {
+        self.as_otlp().delivery()
+    }
+
+    fn build(&self, context: BuildContext) -> Result<Box<dyn Exporter>, BuildError> {
+        self.as_otlp().build(context)
+    }
+}
+
+#[cfg(test)]
+mod tests;

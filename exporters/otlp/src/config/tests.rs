@@ -1,0 +1,183 @@
+use hornpipe_engine::config::{Diagnostics, FixedEnvironment, Severity, Source, decode, parse};
+use hornpipe_model::Temporality;
+use serde::de::DeserializeOwned;
+
+use super::*;
+use crate::settings;
+
+/// The settings of a piece of YAML, or what is wrong with them.
+fn decoded<T: DeserializeOwned>(yaml: &str) -> Result<T, String> {
+    let mut diagnostics = Diagnostics::default();
+    let node = parse(&Source::new("pipeline.yaml", yaml, 0), &mut diagnostics).expect("YAML");
+    let config = decode(&node, "exporters.otlp", &mut diagnostics);
+    if diagnostics.has_errors() { Err(diagnostics.to_string()) } else { config.ok_or_else(String::new) }
+}
+
+fn config(yaml: &str) -> OtlpConfig {
+    decoded(yaml).expect("valid options")
+}
+
+/// What a check finds: severity, option and message.
+fn found(config: &OtlpConfig, environment: &FixedEnvironment) -> Vec<(Severity, String, String)> {
+    let mut report = Report::new();
+    config.check(environment, &mut report);
+    report.problems().iter().map(|problem| (problem.severity, problem.path.clone(), problem.message.clone())).collect()
+}
+
+fn resolved(config: &OtlpConfig, environment: &FixedEnvironment) -> Settings {
+    Settings::resolve(config, environment).expect("usable settings")
+}
+
+/// The protocol, the endpoint and the temporality that come out.
+fn essence(config: &OtlpConfig, environment: &FixedEnvironment) -> (Protocol, String, Temporality) {
+    let settings = resolved(config, environment);
+    (settings.protocol, settings.metrics_endpoint.to_string(), settings.temporality)
+}
+
+fn environment(variables: &[(&str, &str)]) -> FixedEnvironment {
+    variables.iter().fold(FixedEnvironment::new(), |all, (name, value)| all.with_variable(name, value))
+}
+
+#[test]
+fn nothing_set_means_a_collector_on_this_host() {
+    let nothing = environment(&[]);
+    let expected = (Protocol::Grpc, "http://localhost:4317".to_owned(), Temporality::Cumulative);
+    assert_eq!(essence(&OtlpConfig::default(), &nothing), expected);
+    let expected = (Protocol::HttpProtobuf, "http://localhost:4318/v1/metrics".to_owned(), Temporality::Cumulative);
+    assert_eq!(essence(&OtlpHttpConfig::default().as_otlp(), &nothing), expected);
+    assert_eq!(found(&OtlpConfig::default(), &nothing), []);
+}
+
+#[test]
+fn the_environment_gives_the_defaults() {
+    let environment = environment(&[
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://otlp.example/base/"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=abc"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "LowMemory"),
+    ]);
+    let expected = (Protocol::HttpProtobuf, "https://otlp.example/base/v1/metrics".to_owned(), Temporality::Delta);
+    assert_eq!(essence(&OtlpConfig::default(), &environment), expected);
+    assert!(resolved(&OtlpConfig::default(), &environment).headers.contains_key("api-key"));
+}
+
+#[test]
+fn an_option_wins_over_its_variable() {
+    let environment = environment(&[
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "nonsense"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "nonsense"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "nonsense"),
+    ]);
+    let config = config("{protocol: grpc, endpoint: 'collector:4317', headers: {}, temporality: delta}");
+    assert_eq!(found(&config, &environment), []);
+    let expected = (Protocol::Grpc, "https://collector:4317".to_owned(), Temporality::Delta);
+    assert_eq!(essence(&config, &environment), expected);
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let names = [settings::ENDPOINT, settings::HEADERS, settings::PROTOCOL, settings::TEMPORALITY];
+    let empty = environment(&names.map(|name| (name, " ")));
+    assert_eq!(essence(&OtlpConfig::default(), &empty), essence(&OtlpConfig::default(), &environment(&[])));
+}
+
+#[test]
+fn all_that_is_wrong_is_reported_at_once_and_no_value_is_repeated() {
+    let environment = environment(&[("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "hunter2")]);
+    let config = config(
+        "{endpoint: 'hunter2', metrics_endpoint: 'http://x', headers: {a b: hunter2}, compression: deflate, max_size: 2, \
+         max_streams: 0, tls: {key_file: k}, protocol: grpc}",
+    );
+    let found = found(&config, &environment);
+    assert!(found.iter().all(|(severity, _, message)| *severity == Severity::Error && !message.contains("hunter2")));
+    let options: Vec<_> = found.iter().map(|(_, option, _)| option.as_str()).collect();
+    let expected = [
+        "tls.key_file",
+        "max_streams",
+        "max_size",
+        "temporality",
+        "headers",
+        "compression",
+        "endpoint",
+        "metrics_endpoint",
+    ];
+    assert_eq!(options, expected);
+}
+
+#[test]
+fn a_variable_that_cannot_be_used_is_named() {
+    for (name, value, option) in [
+        (settings::ENDPOINT, "collector", "endpoint"),
+        (settings::HEADERS, "api-key", "headers"),
+        (settings::PROTOCOL, "http/json", "protocol"),
+        (settings::TEMPORALITY, "sometimes", "temporality"),
+    ] {
+        let found = found(&OtlpConfig::default(), &environment(&[(name, value)]));
+        let [(Severity::Error, path, message)] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(path, option);
+        assert!(message.starts_with(name), "{message}");
+    }
+}
+
+#[test]
+fn queue_and_retry_options_are_checked_too() {
+    let config = config("{sending_queue: {max_bytes: 0}, retry_on_failure: {multiplier: 0.5}}");
+    let found = found(&config, &environment(&[]));
+    let options: Vec<_> = found.iter().map(|(_, option, _)| option.as_str()).collect();
+    assert_eq!(options, ["sending_queue.max_bytes", "retry_on_failure.multiplier"]);
+}
+
+#[test]
+fn datadogs_own_intake_wants_delta_over_http() {
+    let warnings = |yaml: &str| {
+        let found = found(&config(yaml), &environment(&[]));
+        assert!(found.iter().all(|(severity, ..)| *severity == Severity::Warning), "{found:?}");
+        found.into_iter().map(|(_, option, _)| option).collect::<Vec<_>>()
+    };
+    assert_eq!(warnings("{protocol: http/protobuf, endpoint: 'https://otlp.datadoghq.eu'}"), ["temporality"]);
+    assert_eq!(warnings("{endpoint: 'otlp.us5.datadoghq.com:443'}"), ["temporality", "protocol"]);
+    assert!(
+        warnings("{protocol: http/protobuf, endpoint: 'https://otlp.datadoghq.eu', temporality: delta}").is_empty()
+    );
+    assert!(warnings("{endpoint: 'https://collector:4317'}").is_empty());
+}
+
+#[test]
+fn timeouts_are_the_collectors() {
+    let timeout = |config: &OtlpConfig| resolved(config, &environment(&[])).delivery.timeout;
+    assert_eq!(timeout(&OtlpConfig::default()), Duration::from_secs(5));
+    assert_eq!(timeout(&OtlpHttpConfig::default().as_otlp()), Duration::from_secs(30));
+    assert_eq!(timeout(&config("{timeout: 1m}")), Duration::from_secs(60));
+}
+
+#[test]
+fn options_are_the_collectors_and_unknown_ones_are_refused() {
+    let yaml = "
+endpoint: https://otlp.example:4317
+headers: {api-key: abc, x-tenant: 7}
+tls: {insecure: false, ca_file: /ca.pem, cert_file: /c.pem, key_file: /k.pem}
+compression: zstd
+timeout: 10s
+sending_queue: {max_bytes: 8MiB}
+retry_on_failure: {enabled: true, initial_interval: 1s, max_interval: 10s, max_elapsed_time: 0}
+";
+    let grpc: OtlpConfig = decoded(yaml).expect("options");
+    let http: OtlpHttpConfig = decoded(yaml).expect("options");
+    assert_eq!(http.0, grpc);
+    assert_eq!(grpc.headers.as_ref().map(|headers| headers.0.len()), Some(2));
+    assert_eq!(found(&grpc, &environment(&[])), []);
+    for unknown in
+        ["{endpont: x}", "{tls: {ca: x}}", "{protocol: http/json}", "{compression: snappy}", "{temporality: lowmemory}"]
+    {
+        assert!(decoded::<OtlpConfig>(unknown).is_err(), "{unknown}");
+        assert!(decoded::<OtlpHttpConfig>(unknown).is_err(), "{unknown}");
+    }
+}
+
+#[test]
+fn headers_are_never_shown() {
+    let config = config("{headers: {api-key: hunter2}}");
+    let settings = resolved(&config, &environment(&[]));
+    assert!(!format!("{config:?} {settings:?}").contains("hunter2"));
+}

@@ -1,0 +1,149 @@
+//! What a backend's answer means for a request.
+//!
+//! The tables are the OTLP specification's ("OTLP/gRPC Response", "OTLP/HTTP Response", "Failures"): which answers may be
+//! tried again is not ours to choose, as a backend relies on it.
+
+use std::time::Duration;
+
+use hornpipe_engine::component::SendOutcome;
+use hornpipe_engine::http::{Endpoint, HttpResponse};
+use hornpipe_engine::reason;
+use http::StatusCode;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
+use prost::Message;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// How much of a backend's words is repeated, in bytes.
+const WORDS_LIMIT: usize = 1000;
+
+/// The outcome of an answer over HTTP.
+pub(crate) fn of_http(response: &HttpResponse, endpoint: &Endpoint) -> SendOutcome {
+    let status = response.status;
+    if status.is_success() {
+        return of_success(&response.body, endpoint);
+    }
+    let error = sentence(&format!("{endpoint} answered {status}"), &http_words(response), http_advice(status));
+    match status {
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => SendOutcome::Retryable { after: response.retry_after, error },
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => SendOutcome::Unauthorized { error },
+        StatusCode::PAYLOAD_TOO_LARGE => SendOutcome::TooLarge { error },
+        _ => SendOutcome::Permanent { reason: reason::REFUSED, error },
+    }
+}
+
+/// The outcome of a status that a gRPC backend sent.
+pub(crate) fn of_grpc(status: &Status, endpoint: &Endpoint) -> SendOutcome {
+    let words = one_line(status.message());
+    let code = status.code();
+    let error = sentence(&format!("{endpoint} answered {code:?}"), &words, grpc_advice(code));
+    match code {
+        Code::Unauthenticated | Code::PermissionDenied => SendOutcome::Unauthorized { error },
+        Code::ResourceExhausted => match retry_delay(status) {
+            Some(after) => SendOutcome::Retryable { after, error },
+            None if is_about_size(&words) => SendOutcome::TooLarge { error },
+            None => SendOutcome::Permanent { reason: reason::REFUSED, error },
+        },
+        // tonic's servers say OutOfRange of a message above their limit, which would be as large at the next attempt. A
+        // proxy without gRPC says 413, which tonic repeats under Unknown.
+        Code::OutOfRange | Code::Unknown if is_about_size(&words) => SendOutcome::TooLarge { error },
+        Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unavailable
+        | Code::DataLoss => SendOutcome::Retryable { after: retry_delay(status).flatten(), error },
+        _ => SendOutcome::Permanent { reason: reason::REFUSED, error },
+    }
+}
+
+/// The outcome of an answer that says yes, of either protocol.
+///
+/// A body that is no OTLP response changes nothing about the yes: to send the data again would only double it.
+pub(crate) fn of_success(body: &[u8], endpoint: &Endpoint) -> SendOutcome {
+    match ExportMetricsServiceResponse::decode(body) {
+        Ok(response) => {
+            let partial = response.partial_success.unwrap_or_default();
+            SendOutcome::Delivered {
+                rejected: u64::try_from(partial.rejected_data_points).unwrap_or(0),
+                message: one_line(&partial.error_message),
+            }
+        }
+        Err(_) => SendOutcome::Delivered {
+            rejected: 0,
+            message: format!(
+                "{endpoint} answered success with a body that is no OTLP response; the data counts as delivered, \
+                 but check that the endpoint is an OTLP backend"
+            ),
+        },
+    }
+}
+
+/// `Some` where the status holds a `RetryInfo`, with the pause that it asks for.
+fn retry_delay(status: &Status) -> Option<Option<Duration>> {
+    status.get_details_retry_info().map(|info| info.retry_delay)
+}
+
+/// True for the words by which gRPC libraries refuse a message above their limit: those of Go, Java, C++ and Rust.
+fn is_about_size(words: &str) -> bool {
+    const WORDS: [&str; 5] =
+        ["larger than max", "exceeds maximum size", "message length too large", "size limit", "status code 413"];
+    let words = words.to_lowercase();
+    WORDS.iter().any(|known| words.contains(known))
+}
+
+/// The message of the `google.rpc.Status` that the specification asks for, or the body as text.
+fn http_words(response: &HttpResponse) -> String {
+    match tonic_types::Status::decode(response.body.clone()) {
+        Ok(status) if !status.message.is_empty() => one_line(&status.message),
+        _ => response.text(WORDS_LIMIT),
+    }
+}
+
+fn http_advice(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "check the credentials in `headers`",
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            "check the endpoint: /v1/metrics is appended to `endpoint`, `metrics_endpoint` is used as it is"
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "check that the backend takes OTLP as protobuf, and the compression",
+        status if status.is_redirection() => "redirects are not followed: set `endpoint` to where it leads",
+        _ => "",
+    }
+}
+
+fn grpc_advice(code: Code) -> &'static str {
+    match code {
+        Code::Unauthenticated | Code::PermissionDenied => "check the credentials in `headers`",
+        Code::Unimplemented => {
+            "check that an OTLP metrics backend listens there, and that it knows the compression; \
+             for OTLP over HTTP set `protocol: http/protobuf`"
+        }
+        _ => "",
+    }
+}
+
+/// What happened, the backend's words, what to do: those that there are.
+fn sentence(what: &str, words: &str, advice: &str) -> String {
+    let mut text = what.to_owned();
+    if !words.is_empty() {
+        text = format!("{text}: {words}");
+    }
+    if !advice.is_empty() {
+        text = format!("{text}; {advice}");
+    }
+    text
+}
+
+/// A backend's words as one line of bounded length.
+fn one_line(text: &str) -> String {
+    let start = text.get(..text.floor_char_boundary(WORDS_LIMIT)).unwrap_or(text);
+    let words = start.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests;
