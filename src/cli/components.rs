@@ -1,0 +1,29 @@
+//! `hornpipe components`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::components::registry;
+
+/// Prints what is built in, a line a component.
+pub fn components() -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    for component in registry().list() {
+        let signals: Vec<&str> = component.signals.iter().map(|signal| signal.as_str()).collect();
+        let aliases = match component.aliases {
+            [] => String::new(),
+            aliases => format!(" (also {})", aliases.join(", ")),
+        };
+        let line = format!(
+            "{:<10} {:<12} {:<14} {}{aliases}",
+            component.kind.as_str(),
+            component.name,
+            signals.join(", "),
+            component.summary
+        );
+        if writeln!(out, "{line}").is_err() {
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}

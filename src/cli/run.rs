@@ -1,0 +1,153 @@
+//! `hornpipe run`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hornpipe_engine::Clock;
+use hornpipe_engine::config::{Plan, ServiceConfig};
+use hornpipe_engine::control::ControlServer;
+use hornpipe_engine::graph::{Environment, Graph, RunningGraph};
+use hornpipe_engine::resource::{HostName, process_resource};
+use hornpipe_engine::state_dir::StateDirectory;
+use hornpipe_engine::status::{HostStatus, Phase, ProcessFacts, StatusBoard};
+use hornpipe_engine::telemetry::{FinalCounters, SelfTelemetry};
+
+use super::load::{load_plan, read_plan, say};
+use super::logging;
+use super::signals::{Asked, Signals};
+use super::startup;
+
+/// Threads that move data: exporters and flushes. Receivers have threads of their own.
+const WORKER_THREADS: usize = 2;
+
+/// How long our own telemetry may take for its last export.
+const OWN_TELEMETRY_STOP: Duration = Duration::from_secs(1);
+
+/// Runs the pipeline until SIGTERM or SIGINT; a second one ends it at once. SIGHUP reads the
+/// configuration again.
+pub fn run(files: &[PathBuf]) -> ExitCode {
+    let Some(plan) = load_plan(files) else { return ExitCode::FAILURE };
+    logging::start(&plan.service.telemetry.logs);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build();
+    match runtime {
+        Ok(runtime) => {
+            let code = runtime.block_on(run_plan(plan, files));
+            // Work that a hanging backend or pipe still holds up is not waited for.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => {
+            say(&format!("error: cannot start: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run_plan(plan: Plan, files: &[PathBuf]) -> ExitCode {
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            say(&format!("error: cannot listen for signals: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let file = files.first().map_or(Path::new(""), PathBuf::as_path);
+    let lookup = |name: &str| std::env::var(name).ok();
+    let host = HostName::detect(plan.service.hostname.as_deref(), &lookup);
+    let state_directory = StateDirectory::open(&lookup);
+    if let Some(problem) = &state_directory.problem {
+        tracing::warn!("{problem}");
+    }
+    let facts = ProcessFacts {
+        config_files: files.iter().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.clone())).collect(),
+        host: HostStatus::from(&host),
+        state_directory: state_directory.clone(),
+    };
+    let environment = Environment::new(Clock::system(), Arc::new(process_resource(&host, file, &lookup)), facts);
+    let status = &environment.status;
+    let mut service = plan.service.clone();
+    let exporters = startup::exporters(&plan);
+    let graph = match Graph::build(plan, &environment) {
+        Ok(graph) => graph,
+        Err(failures) => {
+            say(&failures.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut own = SelfTelemetry::start(&service.telemetry, &environment.resource, &environment.telemetry).await;
+    status.set_warnings(own.problems().to_vec());
+    let mut running = graph.start();
+    status.set_phase(Phase::Running);
+    let control = ControlServer::start(&state_directory, status.reader(), environment.clock.clone());
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %file.display(), "hornpipe runs");
+    startup::announce(&host, &exporters, own.addresses());
+
+    let name = loop {
+        match signals.next().await {
+            Asked::Stop(name) => break name,
+            Asked::Reload => {
+                if let Some(next) = reload(files, &mut running, &service, status) {
+                    if next.telemetry.metrics != service.telemetry.metrics {
+                        own.stop(OWN_TELEMETRY_STOP).await;
+                        own =
+                            SelfTelemetry::start(&next.telemetry, &environment.resource, &environment.telemetry).await;
+                        status.set_warnings(own.problems().to_vec());
+                    }
+                    service = next;
+                }
+            }
+        }
+    };
+    status.set_phase(Phase::Stopping);
+    tracing::info!("{name}: flushing and sending what is open; a second signal ends at once");
+    let finished = tokio::select! {
+        () = running.shutdown(service.shutdown_timeout.get()) => true,
+        _ = signals.next_stop() => false,
+    };
+    say(&FinalCounters::of(&environment.telemetry).to_line());
+    if !finished {
+        return ExitCode::FAILURE;
+    }
+    control.stop().await;
+    own.stop(OWN_TELEMETRY_STOP).await;
+    ExitCode::SUCCESS
+}
+
+/// Reads the configuration again and changes the running graph into it. Where anything is wrong with it, that is said
+/// and the graph runs on as it was.
+fn reload(
+    files: &[PathBuf],
+    running: &mut RunningGraph,
+    before: &ServiceConfig,
+    status: &StatusBoard,
+) -> Option<ServiceConfig> {
+    let (plan, found) = read_plan(files);
+    let Some(plan) = plan else {
+        tracing::error!("the new configuration is refused and the old one runs on:\n{found}");
+        status.record_reload(Err(found.to_string()));
+        return None;
+    };
+    let service = plan.service.clone();
+    let exporters = startup::exporters(&plan);
+    if let Err(failures) = running.reload(plan, service.shutdown_timeout.get()) {
+        tracing::error!("the new configuration cannot be built and the old one runs on:\n{failures}");
+        status.record_reload(Err(failures.to_string()));
+        return None;
+    }
+    if found.iter().next().is_some() {
+        tracing::warn!("about the new configuration:\n{found}");
+    }
+    if service.telemetry.logs != before.telemetry.logs
+        || service.telemetry.resource != before.telemetry.resource
+        || service.hostname != before.hostname
+    {
+        tracing::warn!(
+            "service.hostname, service.telemetry.logs and service.telemetry.resource apply from the next start on"
+        );
+    }
+    status.record_reload(Ok(()));
+    tracing::info!("the new configuration runs; {exporters}");
+    Some(service)
+}

@@ -1,0 +1,104 @@
+//! Configurations that cannot run: one call of `validate` reports everything that is wrong, each with its place.
+
+use std::process::Output;
+
+use crate::support::{Directory, hornpipe};
+
+/// Every mistake that a newcomer makes, each in a line of its own.
+const BROKEN: &str = "\
+receivers:
+  statsd:
+    endpont: localhost:8125
+    aggregation_interval: 1500ms
+  statsdd:
+    endpoint: localhost:8126
+processors:
+  percentiles:
+    percentiles: [1.5]
+exporters:
+  datadog:
+    api:
+      key: ${env:NOT_SET_ANYWHERE}
+  otlp:
+    temporality: sometimes
+service:
+  pipelines:
+    metrics:
+      receivers: [statsd, statsdd]
+      processors: [percentiles]
+      exporters: [datadog, otlp, oltp]
+    logs:
+      receivers: [statsd]
+      exporters: [otlp]
+";
+
+fn run(command: &str, text: &str) -> (Output, String) {
+    let directory = Directory::new();
+    let file = directory.write("pipeline.yaml", text);
+    let output = hornpipe().args([command, "--config"]).arg(&file).output().unwrap();
+    // Places are easier to read without the directory.
+    let words = String::from_utf8_lossy(&output.stderr).replace(&format!("{}/", directory.path().display()), "");
+    (output, words)
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once_with_their_places() {
+    let (output, words) = run("validate", BROKEN);
+    assert!(!output.status.success());
+    let expected = [
+        ("endpont", "3:5 (receivers.statsd.endpont)", "did you mean `endpoint`?"),
+        ("whole seconds", "4:27 (receivers.statsd.aggregation_interval)", ""),
+        ("statsdd", "5:3 (receivers.statsdd)", "did you mean `statsd`?"),
+        ("1.5", "9:19 (processors.percentiles.percentiles[0])", ""),
+        ("NOT_SET_ANYWHERE", "13:12 (exporters.datadog.api.key)", "set NOT_SET_ANYWHERE"),
+        ("sometimes", "15:18 (exporters.otlp.temporality)", "cumulative, delta"),
+        ("oltp", "21:34 (service.pipelines.metrics.exporters[2])", "did you mean `otlp`?"),
+        ("does not support logs", "23:19 (service.pipelines.logs.receivers[0])", ""),
+        ("does not support logs", "24:19 (service.pipelines.logs.exporters[0])", ""),
+    ];
+    let errors: Vec<&str> = words.split("error: ").skip(1).collect();
+    assert_eq!(errors.len(), expected.len(), "{words}");
+    for (error, (about, place, hint)) in errors.into_iter().zip(expected) {
+        assert!(error.lines().next().is_some_and(|title| title.contains(about)), "{error} is not about {about}");
+        assert!(error.contains(&format!("--> pipeline.yaml:{place}\n")), "{error} is not at {place}");
+        assert!(error.contains(hint), "{error} does not say {hint}");
+    }
+}
+
+#[test]
+fn a_broken_configuration_does_not_run() {
+    let (output, words) = run("run", BROKEN);
+    assert!(!output.status.success());
+    assert!(words.contains("NOT_SET_ANYWHERE") && !words.contains("hornpipe runs"), "{words}");
+}
+
+#[test]
+fn text_that_is_not_yaml_is_an_error_with_a_place() {
+    let (output, words) = run("validate", "receivers:\n  statsd: [\n");
+    assert!(!output.status.success());
+    assert!(words.contains("pipeline.yaml:"), "{words}");
+}
+
+#[test]
+fn a_good_configuration_is_said_to_be_good() {
+    let good = "receivers:\n  statsd:\nexporters:\n  debug:\nservice:\n  pipelines:\n    \
+                metrics: {receivers: [statsd], exporters: [debug]}\n";
+    let (output, words) = run("validate", good);
+    assert!(output.status.success(), "{words}");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let output = hornpipe().args(["run", "--config", "/nonexistent/pipeline.yaml"]).output().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/nonexistent/pipeline.yaml"));
+}
+
+#[test]
+fn the_built_in_components_are_listed() {
+    let output = hornpipe().arg("components").output().unwrap();
+    let words = String::from_utf8_lossy(&output.stdout).into_owned();
+    for component in ["statsd", "percentiles", "datadog", "otlp", "debug"] {
+        assert!(words.contains(component), "{component} is not in:\n{words}");
+    }
+}

@@ -1,0 +1,76 @@
+//! A receiver whose batches are known in advance.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hornpipe_engine::component::{BuildContext, BuildError, ComponentType, Outputs, Receiver, ReceiverConfig};
+use hornpipe_engine::{Batch, Shutdown};
+use hornpipe_model::{
+    Context, Distribution, MetricBatch, MetricPoint, MetricValue, Origin, Samples, Scope, Signal, Tags, Timestamp,
+    Window, WireType,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{REQUESTS, WINDOW, WINDOWS};
+
+/// Points of a batch.
+pub const POINTS: u64 = 3;
+
+/// A receiver that makes the same batch at the end of each of the first windows.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+pub struct TickerConfig {}
+
+impl ComponentType for TickerConfig {
+    const TYPE: &'static str = "ticker";
+    const SIGNALS: &'static [Signal] = &[Signal::Metrics];
+    const SUMMARY: &'static str = "makes the same batch again and again";
+}
+
+impl ReceiverConfig for TickerConfig {
+    fn build(&self, context: BuildContext) -> Result<Box<dyn Receiver>, BuildError> {
+        Ok(Box::new(Ticker(context)))
+    }
+}
+
+struct Ticker(BuildContext);
+
+#[async_trait]
+impl Receiver for Ticker {
+    async fn run(self: Box<Self>, outputs: Outputs, shutdown: Shutdown) -> Result<(), String> {
+        let context = self.0;
+        for _ in 0..WINDOWS {
+            tokio::select! {
+                () = context.clock.sleep(WINDOW) => {}
+                () = shutdown.requested() => return Ok(()),
+            }
+            let batch = batch(&context);
+            let counters = context.telemetry.signal(Signal::Metrics);
+            counters.received.add(batch.points.len() as u64);
+            counters.passed.add(batch.points.len() as u64);
+            outputs.metrics.as_ref().unwrap().send(Batch::new(batch)).await;
+        }
+        shutdown.requested().await;
+        Ok(())
+    }
+}
+
+fn batch(context: &BuildContext) -> MetricBatch {
+    let end = context.clock.unix();
+    let start = Timestamp::from_nanos(end.as_nanos() - WINDOW.as_nanos() as u64);
+    let mut samples = Samples::new();
+    samples.push(12.5, 1.0);
+    samples.push(80.0, 1.0);
+    let point = |name, value| MetricPoint {
+        context: Arc::new(Context::new(name, Tags::default())),
+        window: Window { start, end, interval: Some(WINDOW) },
+        origin: Origin::Statsd,
+        value,
+    };
+    let points = vec![
+        point("gunicorn.requests", MetricValue::Count { sum: REQUESTS as f64, samples: REQUESTS }),
+        point("gunicorn.workers", MetricValue::Gauge(4.0)),
+        point("gunicorn.request.duration", MetricValue::Distribution(Distribution::new(WireType::Timing, samples))),
+    ];
+    MetricBatch { resource: Arc::clone(&context.resource), scope: Arc::new(Scope::default()), points }
+}

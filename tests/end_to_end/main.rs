@@ -1,0 +1,18 @@
+//! The real binary, real Gunicorn and fake backends that decode what they get.
+//!
+//! Every run here ends with `SIGTERM` and a check of the conservation law on the counters that the run logs at its end.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod catalogue;
+mod configuration;
+mod gunicorn;
+mod isolation;
+mod readme;
+mod reload;
+mod replay;
+mod restart;
+mod startup;
+mod statsd_input;
+mod status;
+mod support;

@@ -1,0 +1,122 @@
+//! The binary under test.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+
+use hornpipe_engine::reason;
+use hornpipe_engine::telemetry::FinalCounters;
+use hornpipe_engine::testing::{assert_conserved, final_counters};
+
+use super::process::Process;
+
+/// A run of the binary.
+pub struct Hornpipe {
+    process: Process,
+    statsd: SocketAddr,
+}
+
+impl Hornpipe {
+    /// Starts it with a configuration file whose StatsD receiver listens at `statsd`, and waits until it runs.
+    pub fn start(config: &Path, statsd: SocketAddr) -> Self {
+        Self::start_with_state(config, statsd, &config.with_file_name("state"))
+    }
+
+    /// The same with a state directory of choice; else it is beside the configuration.
+    pub fn start_with_state(config: &Path, statsd: SocketAddr, state: &Path) -> Self {
+        let mut command = hornpipe();
+        command.args(["run", "--config"]).arg(config).env("HORNPIPE_STATE_DIR", state);
+        Self::start_command(&mut command, statsd)
+    }
+
+    /// Starts a command line of choice, and waits until it runs.
+    pub fn start_command(command: &mut Command, statsd: SocketAddr) -> Self {
+        let mut process = Process::start(command);
+        process.wait_for_line("hornpipe runs");
+        Hornpipe { process, statsd }
+    }
+
+    /// Sends datagrams to its StatsD receiver.
+    pub fn send<'a>(&self, datagrams: impl IntoIterator<Item = &'a str>) {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for datagram in datagrams {
+            socket.send_to(datagram.as_bytes(), self.statsd).unwrap();
+        }
+    }
+
+    /// Has it read its configuration again, and waits until it has said `words` about that. A second reload needs other
+    /// words than the first.
+    pub fn reload(&mut self, words: &str) {
+        self.process.signal("HUP");
+        self.process.wait_for_line(words);
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Waits until it has written a line that has `words` in it; the line.
+    pub fn wait_for_line(&mut self, words: &str) -> String {
+        self.process.wait_for_line(words)
+    }
+
+    /// What it has written to standard error so far.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Stops it as [`stop`](Self::stop) does; nothing may have been dropped. (What delta leaves out of zero fills is counted
+    /// as dropped, too.)
+    pub fn stop_without_drops(self) -> FinalCounters {
+        let counters = self.stop();
+        for component in &counters.components {
+            let mut reasons = component.dropped.keys();
+            assert!(reasons.all(|why| why == reason::ZERO_FILL), "{} dropped {:?}", component.id, component.dropped);
+        }
+        counters
+    }
+
+    /// Stops it as an orchestrator does, and checks that it ends well and has accounted for everything; its counters.
+    pub fn stop(self) -> FinalCounters {
+        final_counters(&self.stop_with_log())
+    }
+
+    /// The same; all that it has written to standard error.
+    pub fn stop_with_log(self) -> String {
+        let (status, log) = self.process.terminate();
+        assert!(ExitStatus::success(&status), "{status}:\n{log}");
+        assert_conserved(&final_counters(&log));
+        log
+    }
+}
+
+/// The binary, in an environment of its own: no variable of the machine's changes what it does.
+pub fn hornpipe() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hornpipe"));
+    let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join("state");
+    command.env_clear().env("RUST_BACKTRACE", "1").env("HORNPIPE_STATE_DIR", state);
+    // Where the tests run in a container there would be no host name.
+    command.env("DD_HOSTNAME", "test-host");
+    command
+}
+
+/// A UDP address of the loopback interface at which nobody listens.
+pub fn free_udp_port() -> SocketAddr {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// A configuration: StatsD at `statsd` through `percentiles` to some exporters, given by id and settings.
+/// `receiver_options` are further lines of the receiver's settings.
+pub fn metrics_pipeline(statsd: SocketAddr, receiver_options: &str, exporters: &[(&str, String)]) -> String {
+    let ids: Vec<&str> = exporters.iter().map(|(id, _)| *id).collect();
+    let settings: String = exporters.iter().map(|(id, settings)| format!("  {id}: {settings}\n")).collect();
+    format!(
+        "receivers:\n  statsd:\n    endpoint: {statsd}\n{receiver_options}\
+         processors:\n  percentiles:\n\
+         exporters:\n{settings}\
+         service:\n  telemetry: {{metrics: {{level: none}}}}\n  pipelines:\n    \
+         metrics: {{receivers: [statsd], processors: [percentiles], exporters: [{}]}}\n",
+        ids.join(", ")
+    )
+}

@@ -1,0 +1,17 @@
+//! What the tests share: starting and stopping programs, and the backends that they all feed.
+
+mod backends;
+mod directory;
+mod gunicorn;
+mod hornpipe;
+mod process;
+mod sample;
+mod tee;
+mod virtual_environment;
+
+pub use backends::Backends;
+pub use directory::Directory;
+pub use gunicorn::Gunicorn;
+pub use hornpipe::{Hornpipe, free_udp_port, hornpipe, metrics_pipeline};
+pub use sample::Sample;
+pub use tee::Tee;

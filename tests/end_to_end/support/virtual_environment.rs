@@ -1,0 +1,43 @@
+//! The Python environment with Gunicorn, made once.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/end_to_end/gunicorn_app/requirements.txt");
+
+/// The directory of the environment's programs. Makes the environment below the target directory where it is missing or
+/// of other requirements; tests of several processes wait for each other.
+///
+/// # Panics
+/// Where Python, its venv module or the packages cannot be had, naming what to install.
+pub fn programs() -> PathBuf {
+    let tests = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    std::fs::create_dir_all(tests).unwrap();
+    let lock = File::create(tests.join("gunicorn-environment.lock")).unwrap();
+    lock.lock().unwrap();
+    let environment = tests.join("gunicorn-environment");
+    let wanted = std::fs::read_to_string(REQUIREMENTS).unwrap();
+    // Written last: an environment with it is whole.
+    let installed = environment.join("installed.txt");
+    if std::fs::read_to_string(&installed).is_ok_and(|found| found == wanted) {
+        return environment.join("bin");
+    }
+    let _ = std::fs::remove_dir_all(&environment);
+    run(
+        Command::new("python3").args(["-m", "venv"]).arg(&environment),
+        "python3 with the venv module is needed: apt-get install python3-venv",
+    );
+    run(
+        Command::new(environment.join("bin/python")).args(["-m", "pip", "install", "--quiet", "-r", REQUIREMENTS]),
+        "the packages of tests/end_to_end/gunicorn_app/requirements.txt are needed: pip must reach a package index",
+    );
+    std::fs::write(installed, wanted).unwrap();
+    environment.join("bin")
+}
+
+fn run(command: &mut Command, hint: &str) {
+    let output = command.output().unwrap_or_else(|error| panic!("{hint} ({error})"));
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{hint}\n{}{words}", String::from_utf8_lossy(&output.stdout));
+}

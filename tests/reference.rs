@@ -1,0 +1,117 @@
+//! The option tables in the components' READMEs are generated from the settings' documentation. This test compares
+//! them; `UPDATE_DOCS=1 cargo test --test reference` writes them anew.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[path = "../src/components.rs"]
+mod components;
+
+use std::fmt::Write as _;
+
+use schemars::SchemaGenerator;
+use serde_json::{Map, Value};
+
+const START: &str = "<!-- options: generated from the settings' documentation; UPDATE_DOCS=1 cargo test --test reference writes it anew -->\n";
+const END: &str = "<!-- end of options -->";
+
+#[test]
+fn the_readmes_list_every_option_with_default_and_meaning() {
+    let registry = components::registry();
+    let tables = registry
+        .receivers
+        .iter()
+        .map(|entry| ("receivers", entry.name, entry.schema))
+        .chain(registry.processors.iter().map(|entry| ("processors", entry.name, entry.schema)))
+        .chain(registry.exporters.iter().map(|entry| ("exporters", entry.name, entry.schema)))
+        .chain(registry.extensions.iter().map(|entry| ("extensions", entry.name, entry.schema)));
+    for (kind, name, schema) in tables {
+        let mut generator = SchemaGenerator::default();
+        let root = schema(&mut generator);
+        let definitions = generator.definitions().clone();
+        let table = options_table(root.as_value(), &definitions);
+        let path = format!("{}/{kind}/{}/README.md", env!("CARGO_MANIFEST_DIR"), folder(name));
+        let readme = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        check(&path, &readme, &table);
+    }
+}
+
+/// `otlp_http` is the `otlp` exporter with another default protocol; they share a README.
+fn folder(name: &str) -> &str {
+    name.strip_suffix("_http").unwrap_or(name)
+}
+
+fn check(path: &str, readme: &str, table: &str) {
+    let found = readme.split_once(START).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(END)?;
+        Some(format!("{before}{START}{table}{END}{after}"))
+    });
+    let wanted = found.unwrap_or_else(|| panic!("{path} has no place for the options:\n{START}{END}"));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &wanted).unwrap();
+    } else {
+        assert_eq!(readme, wanted, "{path} is not up to date: UPDATE_DOCS=1 cargo test --test reference");
+    }
+}
+
+fn options_table(schema: &Value, definitions: &Map<String, Value>) -> String {
+    let mut table = String::from("| option | default | meaning |\n|---|---|---|\n");
+    write_options(&mut table, "", schema, None, definitions);
+    table
+}
+
+/// A row per option; nested settings follow their own row with dotted names.
+fn write_options(
+    table: &mut String,
+    prefix: &str,
+    schema: &Value,
+    given: Option<&Value>,
+    definitions: &Map<String, Value>,
+) {
+    let schema = resolve(schema, definitions);
+    let Some(properties) = schema["properties"].as_object() else { return };
+    for (name, property) in properties {
+        let path = format!("{prefix}{name}");
+        let target = resolve(property, definitions);
+        let default =
+            given.map(|value| &value[name]).or_else(|| property.get("default")).or_else(|| target.get("default"));
+        let nested = target["properties"].is_object();
+        let meaning = property["description"].as_str().or_else(|| target["description"].as_str());
+        let meaning = meaning.unwrap_or_else(|| panic!("option {path} has no documentation"));
+        let shown = if nested { String::new() } else { show(default) };
+        let _ = writeln!(table, "| `{path}` | {shown} | {} |", meaning.replace('\n', " ").replace('|', "\\|"));
+        if nested {
+            write_options(table, &format!("{path}."), target, default, definitions);
+        } else if let Some(items) = target.get("items") {
+            write_options(table, &format!("{path}[]."), items, None, definitions);
+        }
+    }
+}
+
+/// Follows a reference to a named definition, and a choice between something and nothing to the something.
+fn resolve<'a>(schema: &'a Value, definitions: &'a Map<String, Value>) -> &'a Value {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let name = reference.rsplit('/').next().unwrap_or_default();
+        return definitions.get(name).map_or(schema, |found| resolve(found, definitions));
+    }
+    let choices = schema["anyOf"].as_array().map(Vec::as_slice).unwrap_or_default();
+    match choices.iter().find(|choice| choice["type"] != "null") {
+        Some(choice) => resolve(choice, definitions),
+        None => schema,
+    }
+}
+
+fn show(default: Option<&Value>) -> String {
+    match default {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) if text.is_empty() => String::new(),
+        Some(Value::String(text)) => format!("`{text}`"),
+        Some(Value::Array(list)) if list.is_empty() => String::new(),
+        Some(Value::Object(map)) if map.is_empty() => String::new(),
+        Some(Value::Array(list)) => {
+            let items: Vec<String> =
+                list.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect();
+            format!("`[{}]`", items.join(", "))
+        }
+        Some(other) => format!("`{other}`"),
+    }
+}
