@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use hornpipe_engine::testing::SeriesType;
 use hornpipe_model::catalogue::{self, Kind, WellKnown};
 
-use crate::support::{Backends, Directory, Hornpipe, free_udp_port, metrics_pipeline};
+use crate::support::{Backends, Directory, Hornpipe, free_address, metrics_pipeline};
 
 /// Datadog's dashboards and its own Agent count in windows of ten seconds.
 const INTERVAL: i64 = 10;
@@ -25,7 +25,7 @@ fn packet(known: &WellKnown) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_catalogued_metric_arrives_with_its_type_interval_and_unit() {
     let backends = Backends::start().await;
-    let statsd = free_udp_port();
+    let statsd = free_address();
     let directory = Directory::new();
     let config = directory.write("pipeline.yaml", &metrics_pipeline(statsd, "", &backends.exporters()));
     let hornpipe = Hornpipe::start(&config, statsd);

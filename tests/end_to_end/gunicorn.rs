@@ -5,7 +5,7 @@ use std::thread;
 
 use hornpipe_engine::testing::{SeriesPoint, SeriesType};
 
-use crate::support::{Backends, Directory, Gunicorn, Hornpipe, Sample, Tee, free_udp_port, metrics_pipeline};
+use crate::support::{Backends, Directory, Gunicorn, Hornpipe, Sample, Tee, free_address, metrics_pipeline};
 
 /// What is asked for, with how often. Slow requests stretch the run over several windows of one second.
 const REQUESTS: [(&str, u16, usize); 13] = [
@@ -33,7 +33,7 @@ const CLIENTS: usize = 4;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn n_requests_count_exactly_n_at_every_backend() {
     let backends = Backends::start().await;
-    let statsd = free_udp_port();
+    let statsd = free_address();
     let directory = Directory::new();
     let interval = "    aggregation_interval: 1s\n";
     let config = directory.write("pipeline.yaml", &metrics_pipeline(statsd, interval, &backends.exporters()));

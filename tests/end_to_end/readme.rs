@@ -1,12 +1,12 @@
 //! What the README tells a newcomer to do works as it is printed there.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use hornpipe_engine::testing::{FakeDatadog, FakeOtlp, eventually};
 
-use crate::support::{Directory, Hornpipe, free_udp_port, hornpipe};
+use crate::support::{Directory, Hornpipe, free_address, hornpipe};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
@@ -16,10 +16,6 @@ fn shell_block(words: &str) -> &'static str {
     let blocks = README.split("```sh\n").skip(1).filter_map(|rest| rest.split_once("```"));
     let found = blocks.map(|(block, _)| block).find(|block| block.contains(words));
     found.unwrap_or_else(|| panic!("the README has no shell block with {words:?}"))
-}
-
-fn free_tcp_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// The shipped pipeline, as `cargo run --release` runs it in the checkout, on ports of the test's and with its output in
@@ -34,7 +30,7 @@ fn shipped_pipeline(directory: &Directory, statsd: SocketAddr, arguments: &str) 
         command.env("HORNPIPE_STATE_DIR", directory.path().join("state")).get_envs().filter_map(|(k, v)| Some((k, v?))),
     );
     shell.env("HORNPIPE_STATSD_ENDPOINT", statsd.to_string());
-    shell.env("HORNPIPE_HEALTH_ENDPOINT", format!("127.0.0.1:{}", free_tcp_port()));
+    shell.env("HORNPIPE_HEALTH_ENDPOINT", free_address().to_string());
     shell
 }
 
@@ -47,7 +43,7 @@ fn start_example(statsd: SocketAddr, rounds: usize) -> Child {
         std::fs::copy(Path::new(ROOT).join("examples/gunicorn").join(name), copy.join(name)).unwrap();
     }
     let mut command = Command::new(copy.join("run"));
-    command.args(["--rounds", &rounds.to_string()]).env("PORT", free_tcp_port().to_string());
+    command.args(["--rounds", &rounds.to_string()]).env("PORT", free_address().port().to_string());
     command.env("STATSD_HOST", statsd.to_string()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
@@ -81,7 +77,7 @@ fn the_two_commands_are_the_first_that_the_readme_shows_and_ci_runs_the_tests_wi
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_shipped_pipeline_shows_the_example_application() {
-    let (statsd, directory) = (free_udp_port(), Directory::new());
+    let (statsd, directory) = (free_address(), Directory::new());
     let hornpipe = Hornpipe::start_command(&mut shipped_pipeline(&directory, statsd, ""), statsd);
     let example = start_example(statsd, 2);
     #[cfg(target_os = "linux")]
@@ -108,7 +104,7 @@ async fn the_shipped_pipeline_shows_the_example_application() {
 async fn two_backends_at_once_need_the_variables_that_the_readme_shows() {
     let shown = shell_block("DD_SITE=datadoghq.eu \\\nOTEL");
     let (datadog, otlp) = (FakeDatadog::start().await, FakeOtlp::start().await);
-    let (statsd, directory) = (free_udp_port(), Directory::new());
+    let (statsd, directory) = (free_address(), Directory::new());
     // Only the test's own intake is laid over the shipped file: Datadog's follows from the site.
     let intake = format!("exporters: {{datadog: {{metrics: {{endpoint: \"{}\"}}}}}}\n", datadog.url());
     let overlay = directory.write("intake.yaml", &intake);

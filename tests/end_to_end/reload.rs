@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use hornpipe_engine::testing::{FakeDatadog, FakeOtlp};
 
-use crate::support::{Directory, Hornpipe, free_udp_port, metrics_pipeline};
+use crate::support::{Directory, Hornpipe, free_address, metrics_pipeline};
 
 const COUNTER: &str = "gunicorn.requests:1|c";
 
@@ -32,7 +32,7 @@ fn send_to(address: SocketAddr, count: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_exporter_gets_the_open_window_of_a_receiver_that_did_not_change() {
     let (first, second) = (FakeDatadog::start().await, FakeOtlp::start().await);
-    let (statsd, directory) = (free_udp_port(), Directory::new());
+    let (statsd, directory) = (free_address(), Directory::new());
     let config = directory.write("pipeline.yaml", &metrics_pipeline(statsd, "", &[datadog(&first)]));
     let mut hornpipe = Hornpipe::start(&config, statsd);
     send(&hornpipe, 5);
@@ -46,7 +46,7 @@ async fn a_new_exporter_gets_the_open_window_of_a_receiver_that_did_not_change()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_with_other_options_loses_nothing_on_its_way_to_them() {
-    let (backend, statsd, directory) = (FakeDatadog::start().await, free_udp_port(), Directory::new());
+    let (backend, statsd, directory) = (FakeDatadog::start().await, free_address(), Directory::new());
     let config = directory.write("pipeline.yaml", &metrics_pipeline(statsd, "", &[datadog(&backend)]));
     let mut hornpipe = Hornpipe::start(&config, statsd);
     send(&hornpipe, 5);
@@ -61,7 +61,7 @@ async fn a_receiver_with_other_options_loses_nothing_on_its_way_to_them() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_endpoint_is_opened_and_the_old_one_closed() {
     let (backend, directory) = (FakeDatadog::start().await, Directory::new());
-    let (before, after) = (free_udp_port(), free_udp_port());
+    let (before, after) = (free_address(), free_address());
     let config = directory.write("pipeline.yaml", &metrics_pipeline(before, "", &[datadog(&backend)]));
     let mut hornpipe = Hornpipe::start(&config, before);
     send(&hornpipe, 3);
@@ -75,7 +75,7 @@ async fn a_new_endpoint_is_opened_and_the_old_one_closed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_invalid_configuration_is_refused_with_its_errors_and_the_old_one_runs_on() {
-    let (backend, statsd, directory) = (FakeDatadog::start().await, free_udp_port(), Directory::new());
+    let (backend, statsd, directory) = (FakeDatadog::start().await, free_address(), Directory::new());
     let good = metrics_pipeline(statsd, "", &[datadog(&backend)]);
     let config = directory.write("pipeline.yaml", &good);
     let mut hornpipe = Hornpipe::start(&config, statsd);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::support::{Backends, Directory, Hornpipe, Sample, free_udp_port, metrics_pipeline};
+use crate::support::{Backends, Directory, Hornpipe, Sample, free_address, metrics_pipeline};
 
 /// A series: name and tags.
 type Series = (String, Vec<String>);
@@ -69,7 +69,7 @@ fn datagrams(capture: &str) -> Vec<String> {
 
 async fn replay(capture: &str) {
     let backends = Backends::start().await;
-    let statsd = free_udp_port();
+    let statsd = free_address();
     let directory = Directory::new();
     let config = directory.write("pipeline.yaml", &metrics_pipeline(statsd, "", &backends.exporters()));
     let datagrams = datagrams(capture);

@@ -1,6 +1,6 @@
 //! SIGTERM in the middle of a window and an immediate restart lose and double nothing.
 
-use crate::support::{Backends, Directory, Hornpipe, free_udp_port, metrics_pipeline};
+use crate::support::{Backends, Directory, Hornpipe, free_address, metrics_pipeline};
 
 /// Lives of the process, one right after the other.
 const LIVES: usize = 5;
@@ -10,7 +10,7 @@ const REQUESTS: usize = 40;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sums_over_restarts_in_mid_window_are_exact_at_every_backend() {
     let backends = Backends::start().await;
-    let statsd = free_udp_port();
+    let statsd = free_address();
     let directory = Directory::new();
     // Windows of ten seconds: several lives share one.
     let config = directory.write("pipeline.yaml", &metrics_pipeline(statsd, "", &backends.exporters()));

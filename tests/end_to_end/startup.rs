@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
 
-use crate::support::{Directory, Hornpipe, free_udp_port, hornpipe, metrics_pipeline};
+use crate::support::{Directory, Hornpipe, free_address, hornpipe, metrics_pipeline};
 
 /// One window for longer than any test: what is said at its end is not said.
 const ENDLESS_WINDOW: &str = "    aggregation_interval: 1h\n";
@@ -21,7 +21,7 @@ fn run(directory: &Directory, configuration: &str) -> Command {
 
 #[test]
 fn a_taken_port_names_address_option_holder_and_the_way_out() {
-    let (statsd, directory, other) = (free_udp_port(), Directory::new(), Directory::new());
+    let (statsd, directory, other) = (free_address(), Directory::new(), Directory::new());
     let holder = Hornpipe::start_command(&mut run(&directory, &configuration(statsd)), statsd);
     let every = SocketAddr::from(([0, 0, 0, 0], statsd.port()));
     for address in [statsd, every] {
@@ -44,7 +44,7 @@ fn a_taken_port_names_address_option_holder_and_the_way_out() {
 
 #[test]
 fn each_source_is_announced_with_its_first_packet_and_not_at_the_windows_end() {
-    let (statsd, directory) = (free_udp_port(), Directory::new());
+    let (statsd, directory) = (free_address(), Directory::new());
     let mut hornpipe = Hornpipe::start_command(&mut run(&directory, &configuration(statsd)), statsd);
     hornpipe.wait_for_line(&format!("StatsD on udp {statsd}; connect Gunicorn with --statsd-host {statsd}"));
     for _ in 0..2 {
@@ -60,7 +60,7 @@ fn each_source_is_announced_with_its_first_packet_and_not_at_the_windows_end() {
 
 #[test]
 fn the_exporters_and_the_host_name_are_said_with_what_decides_them() {
-    let (statsd, directory) = (free_udp_port(), Directory::new());
+    let (statsd, directory) = (free_address(), Directory::new());
     let configured = format!(
         "receivers: {{statsd: {{endpoint: \"{statsd}\"}}}}\n\
          exporters:\n  debug:\n  otlp:\n\
@@ -90,7 +90,7 @@ fn the_exporters_and_the_host_name_are_said_with_what_decides_them() {
 
 #[test]
 fn with_json_every_line_is_an_object_up_to_the_counters_at_the_end() {
-    let (statsd, directory) = (free_udp_port(), Directory::new());
+    let (statsd, directory) = (free_address(), Directory::new());
     let json = configuration(statsd).replace("telemetry: {", "telemetry: {logs: {encoding: json}, ");
     let mut hornpipe = Hornpipe::start_command(&mut run(&directory, &json), statsd);
     hornpipe.send(["gunicorn.requests:1|c"]);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{Backends, Directory, Hornpipe, free_udp_port, metrics_pipeline};
+use crate::support::{Backends, Directory, Hornpipe, free_address, metrics_pipeline};
 
 /// A bad line and the reason under which it is counted.
 const BAD_LINES: [(&str, &str); 11] = [
@@ -22,7 +22,7 @@ const BAD_LINES: [(&str, &str); 11] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_lines_are_counted_by_reason_and_their_neighbours_arrive() {
     let backends = Backends::start().await;
-    let statsd = free_udp_port();
+    let statsd = free_address();
     let directory = Directory::new();
     let config = directory.write("pipeline.yaml", &metrics_pipeline(statsd, "", &backends.exporters()));
     let hornpipe = Hornpipe::start(&config, statsd);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use hornpipe_engine::status::{Health, StatusReport};
 use hornpipe_engine::testing::{FakeDatadog, RefusingPort};
 
-use crate::support::{Directory, Hornpipe, free_udp_port, hornpipe};
+use crate::support::{Directory, Hornpipe, free_address, hornpipe};
 
 /// How long the process may take to come to what a test waits for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,7 +29,7 @@ impl Asked {
     }
 
     fn start_with_state(directory: &Directory, exporter: &str, health_check: &str, state: &Path) -> Self {
-        let statsd = free_udp_port();
+        let statsd = free_address();
         let config = directory.write("pipeline.yaml", &configuration(statsd, exporter, health_check));
         let hornpipe = Hornpipe::start_with_state(&config, statsd, state);
         Asked { hornpipe, state: state.to_owned() }
@@ -245,7 +245,7 @@ fn a_reload_that_is_refused_stands_in_status_until_one_is_taken() {
 fn a_taken_health_port_is_an_error_at_its_option() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = other.local_addr().unwrap();
-    let text = configuration(free_udp_port(), "debug: {}", "").replace("127.0.0.1:0'", &format!("{address}'"));
+    let text = configuration(free_address(), "debug: {}", "").replace("127.0.0.1:0'", &format!("{address}'"));
     let directory = Directory::new();
     let config = directory.write("pipeline.yaml", &text);
     let output = hornpipe().args(["run", "--config"]).arg(config).output().unwrap();

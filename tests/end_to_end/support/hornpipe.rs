@@ -1,8 +1,9 @@
 //! The binary under test.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use hornpipe_engine::reason;
 use hornpipe_engine::telemetry::FinalCounters;
@@ -101,9 +102,20 @@ pub fn hornpipe() -> Command {
     command
 }
 
-/// A UDP address of the loopback interface at which nobody listens.
-pub fn free_udp_port() -> SocketAddr {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// A loopback address at which nobody listens, over UDP or TCP, for a program that is started later. It lies below the
+/// ports that the system gives to sockets that ask for none (from 32,768), so that no other socket of the tests takes it
+/// meanwhile; each call gives another.
+pub fn free_address() -> SocketAddr {
+    static COUNT: AtomicU16 = AtomicU16::new(0);
+    // Test programs that run at once begin at different places.
+    let start = u16::try_from(std::process::id() % 20_000).unwrap();
+    loop {
+        let step = COUNT.fetch_add(1, Ordering::Relaxed);
+        let address = SocketAddr::from(([127, 0, 0, 1], 10_000 + start.wrapping_add(step) % 20_000));
+        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// A configuration: StatsD at `statsd` through `percentiles` to some exporters, given by id and settings.

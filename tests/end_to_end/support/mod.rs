@@ -12,6 +12,6 @@ mod virtual_environment;
 pub use backends::Backends;
 pub use directory::Directory;
 pub use gunicorn::Gunicorn;
-pub use hornpipe::{Hornpipe, free_udp_port, hornpipe, metrics_pipeline};
+pub use hornpipe::{Hornpipe, free_address, hornpipe, metrics_pipeline};
 pub use sample::Sample;
 pub use tee::Tee;
