@@ -3,16 +3,27 @@
 //! A component asks for a socket by address; the engine keeps it open when the component is rebuilt, so that a reload
 //! loses no datagram and no client ever meets a closed port.
 
+mod error;
 mod holder;
+mod inherited;
+mod shared_port;
+mod unix;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use error::BindError;
 pub use holder::Holder;
+use unix::SocketFile;
+
+use crate::resource::Lookup;
 
 /// What a socket speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,43 +43,26 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// Why a socket could not be had.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// The endpoint does not resolve.
-    #[error("endpoint `{endpoint}` is not an address: {source}; write host:port, such as localhost:8125")]
-    Resolve {
-        /// The endpoint as configured.
-        endpoint: String,
-        /// The resolver's words.
-        source: io::Error,
-    },
-    /// Somebody else listens there.
-    #[error("{protocol} address {address} is taken by {holder}; {}", .holder.way_out())]
-    Taken {
-        /// What was to listen there.
-        protocol: Protocol,
-        /// The address.
-        address: SocketAddr,
-        /// Who has it.
-        holder: Holder,
-    },
-    /// The system refused.
-    #[error("cannot listen on {address}: {source}")]
-    Refused {
-        /// The address.
-        address: SocketAddr,
-        /// The system's words.
-        source: io::Error,
-    },
+/// What a socket speaks, and where it listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// UDP.
+    Udp(SocketAddr),
+    /// TCP.
+    Tcp(SocketAddr),
+    /// Datagrams at a path.
+    Unixgram(PathBuf),
+    /// Streams at a path.
+    Unix(PathBuf),
 }
 
-impl BindError {
-    /// The reason for which `address` could not be bound. Where it is taken, this looks for the process that has it.
-    pub fn new(protocol: Protocol, address: SocketAddr, source: io::Error) -> Self {
-        match source.kind() {
-            io::ErrorKind::AddrInUse => BindError::Taken { protocol, address, holder: Holder::of(protocol, address) },
-            _ => BindError::Refused { address, source },
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Udp(address) => write!(f, "udp {address}"),
+            Address::Tcp(address) => write!(f, "tcp {address}"),
+            Address::Unixgram(path) => write!(f, "unixgram {}", path.display()),
+            Address::Unix(path) => write!(f, "unix {}", path.display()),
         }
     }
 }
@@ -76,20 +70,43 @@ impl BindError {
 /// The listening sockets of this process. Clones share the sockets and the claims.
 #[derive(Clone, Debug, Default)]
 pub struct Sockets {
-    udp: Arc<Mutex<HashMap<SocketAddr, UdpSocket>>>,
-    tcp: Arc<Mutex<HashMap<SocketAddr, TcpListener>>>,
+    open: Arc<Mutex<HashMap<Address, Open>>>,
     /// The addresses that were asked for through this handle.
-    claimed: Arc<Mutex<HashSet<SocketAddr>>>,
+    claimed: Arc<Mutex<HashSet<Address>>>,
+}
+
+/// An address that is listened at.
+#[derive(Debug, Default)]
+struct Open {
+    /// One, or several UDP sockets among which the system distributes the senders.
+    sockets: Vec<OwnedFd>,
+    /// Of a Unix socket that this process has bound its file, which is removed with it.
+    file: Option<SocketFile>,
+    /// Whoever started this process has bound it, and keeps it. It is never closed: it could not be bound again.
+    is_inherited: bool,
 }
 
 impl Sockets {
+    /// The sockets that this process was started with (systemd's `LISTEN_FDS`): one whose address is asked for is used
+    /// instead of a new one. To be called once, before anything else is opened. `environment` looks up variables.
+    pub fn inherited(environment: Lookup<'_>) -> Self {
+        Sockets { open: Arc::new(Mutex::new(inherited::take(environment))), claimed: Arc::default() }
+    }
+
+    /// True where the Unix datagram socket at `path` was inherited: its clients stay connected when this process restarts.
+    pub fn has_inherited_unixgram(&self, path: &Path) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = unix::real_path(path).map(Address::Unixgram);
+        address.is_ok_and(|address| open.get(&address).is_some_and(|known| known.is_inherited))
+    }
+
     /// A handle to the same sockets with claims of its own, for one component.
     pub fn scope(&self) -> Sockets {
-        Sockets { udp: Arc::clone(&self.udp), tcp: Arc::clone(&self.tcp), claimed: Arc::default() }
+        Sockets { open: Arc::clone(&self.open), claimed: Arc::default() }
     }
 
     /// True where the address was asked for through this handle.
-    pub fn has_claimed(&self, address: &SocketAddr) -> bool {
+    pub fn has_claimed(&self, address: &Address) -> bool {
         self.claimed.lock().unwrap_or_else(PoisonError::into_inner).contains(address)
     }
 
@@ -98,16 +115,26 @@ impl Sockets {
     /// # Errors
     /// [`BindError::Taken`] where another process listens, [`BindError::Refused`] for all else.
     pub fn udp(&self, address: SocketAddr) -> Result<UdpSocket, BindError> {
-        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(address);
-        let mut open = self.udp.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused = |source| BindError::new(Protocol::Udp, address, source);
-        if let Some(socket) = open.get(&address) {
-            return socket.try_clone().map_err(refused);
-        }
-        let socket = UdpSocket::bind(address).map_err(refused)?;
-        let clone = socket.try_clone().map_err(refused)?;
-        open.insert(address, socket);
-        Ok(clone)
+        let bind = || Ok(Open { sockets: vec![UdpSocket::bind(address)?.into()], ..Open::default() });
+        self.first(Address::Udp(address), bind).map(UdpSocket::from).map_err(refused(Protocol::Udp, address))
+    }
+
+    /// Several UDP sockets bound to `address`, among which the system distributes the senders; of those that an earlier graph
+    /// left open as many as wanted. Of inherited ones it is all.
+    ///
+    /// # Errors
+    /// As [`udp`](Self::udp): the address is claimed for this process alone before it is shared.
+    pub fn udp_group(&self, address: SocketAddr, count: usize) -> Result<Vec<UdpSocket>, BindError> {
+        // The first one is bound as any other; a second process is refused here.
+        drop(self.udp(address)?);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = open.entry(Address::Udp(address)).or_default();
+        let resized = if known.is_inherited { Ok(()) } else { shared_port::resize(&mut known.sockets, count) };
+        let cloned =
+            resized.and_then(|()| known.sockets.iter().map(OwnedFd::try_clone).collect::<io::Result<Vec<_>>>());
+        cloned
+            .map(|sockets| sockets.into_iter().map(UdpSocket::from).collect())
+            .map_err(refused(Protocol::Udp, address))
     }
 
     /// The TCP socket that listens at `address`: the one that an earlier graph left open, or a new one.
@@ -115,21 +142,78 @@ impl Sockets {
     /// # Errors
     /// [`BindError::Taken`] where another process listens, [`BindError::Refused`] for all else.
     pub fn tcp(&self, address: SocketAddr) -> Result<TcpListener, BindError> {
-        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(address);
-        let refused = |source| BindError::new(Protocol::Tcp, address, source);
-        let mut open = self.tcp.lock().unwrap_or_else(PoisonError::into_inner);
-        let listener = match open.entry(address) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(TcpListener::bind(address).map_err(refused)?),
-        };
-        listener.try_clone().map_err(refused)
+        let bind = || Ok(Open { sockets: vec![TcpListener::bind(address)?.into()], ..Open::default() });
+        self.first(Address::Tcp(address), bind).map(TcpListener::from).map_err(refused(Protocol::Tcp, address))
     }
 
-    /// Closes the sockets whose address `keep` refuses.
-    pub fn retain(&self, keep: impl Fn(&SocketAddr) -> bool) {
-        self.tcp.lock().unwrap_or_else(PoisonError::into_inner).retain(|address, _| keep(address));
-        self.udp.lock().unwrap_or_else(PoisonError::into_inner).retain(|address, _| keep(address));
+    /// The Unix socket for datagrams at `path`: the one that an earlier graph left open, whose clients stay connected, or
+    /// a new one. Its file gets the permissions `mode`.
+    ///
+    /// # Errors
+    /// [`BindError::PathTaken`] where a process listens there, [`BindError::NotASocket`] where another file is,
+    /// [`BindError::PathRefused`] for all else.
+    pub fn unixgram(&self, path: &Path, mode: u32) -> Result<UnixDatagram, BindError> {
+        let path = unix::prepare(path)?;
+        let bind = || unix::bind(&path, |path| UnixDatagram::bind(path).map(OwnedFd::from));
+        self.unix_socket(Address::Unixgram(path.clone()), &path, mode, bind).map(UnixDatagram::from)
     }
+
+    /// The Unix socket for streams at `path`, as [`unixgram`](Self::unixgram).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn unix(&self, path: &Path, mode: u32) -> Result<UnixListener, BindError> {
+        let path = unix::prepare(path)?;
+        let bind = || unix::bind(&path, |path| UnixListener::bind(path).map(OwnedFd::from));
+        self.unix_socket(Address::Unix(path.clone()), &path, mode, bind).map(UnixListener::from)
+    }
+
+    /// Closes the sockets whose address `keep` refuses, and removes their files. Inherited ones stay.
+    pub fn retain(&self, keep: impl Fn(&Address) -> bool) {
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|address, known| known.is_inherited || keep(address));
+    }
+
+    fn unix_socket(
+        &self,
+        address: Address,
+        path: &Path,
+        mode: u32,
+        bind: impl FnOnce() -> Result<(OwnedFd, SocketFile), BindError>,
+    ) -> Result<OwnedFd, BindError> {
+        let failed = |source| BindError::PathRefused { path: path.to_owned(), source };
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(address.clone());
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match open.entry(address) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let (socket, file) = bind()?;
+                place.insert(Open { sockets: vec![socket], file: Some(file), is_inherited: false })
+            }
+        };
+        if let Some(file) = &known.file {
+            file.set_mode(mode).map_err(failed)?;
+        }
+        first_of(known).map_err(failed)
+    }
+
+    fn first(&self, address: Address, bind: impl FnOnce() -> io::Result<Open>) -> io::Result<OwnedFd> {
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(address.clone());
+        match self.open.lock().unwrap_or_else(PoisonError::into_inner).entry(address) {
+            Entry::Occupied(known) => first_of(known.get()),
+            Entry::Vacant(place) => first_of(place.insert(bind()?)),
+        }
+    }
+}
+
+fn first_of(open: &Open) -> io::Result<OwnedFd> {
+    open.sockets.first().ok_or(io::ErrorKind::NotFound)?.try_clone()
+}
+
+fn refused(protocol: Protocol, address: SocketAddr) -> impl Fn(io::Error) -> BindError {
+    move |source| BindError::new(protocol, address, source)
 }
 
 /// The addresses that an endpoint means. `localhost` means every loopback address that this machine has, whatever its

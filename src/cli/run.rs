@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hornpipe_engine::Clock;
 use hornpipe_engine::config::{Plan, ServiceConfig};
 use hornpipe_engine::control::ControlServer;
 use hornpipe_engine::graph::{Environment, Graph, RunningGraph};
@@ -13,6 +12,7 @@ use hornpipe_engine::resource::{HostName, process_resource};
 use hornpipe_engine::state_dir::StateDirectory;
 use hornpipe_engine::status::{HostStatus, Phase, ProcessFacts, StatusBoard};
 use hornpipe_engine::telemetry::{FinalCounters, SelfTelemetry};
+use hornpipe_engine::{Clock, Sockets};
 
 use super::load::{load_plan, read_plan, say};
 use super::logging;
@@ -30,10 +30,11 @@ const OWN_TELEMETRY_STOP: Duration = Duration::from_secs(1);
 pub fn run(files: &[PathBuf]) -> ExitCode {
     let Some(plan) = load_plan(files) else { return ExitCode::FAILURE };
     logging::start(&plan.service.telemetry.logs);
+    let sockets = Sockets::inherited(&variable);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build();
     match runtime {
         Ok(runtime) => {
-            let code = runtime.block_on(run_plan(plan, files));
+            let code = runtime.block_on(run_plan(plan, files, sockets));
             // Work that a hanging backend or pipe still holds up is not waited for.
             runtime.shutdown_background();
             code
@@ -45,7 +46,12 @@ pub fn run(files: &[PathBuf]) -> ExitCode {
     }
 }
 
-async fn run_plan(plan: Plan, files: &[PathBuf]) -> ExitCode {
+/// A variable of this process's environment.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+async fn run_plan(plan: Plan, files: &[PathBuf], sockets: Sockets) -> ExitCode {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => {
@@ -54,9 +60,8 @@ async fn run_plan(plan: Plan, files: &[PathBuf]) -> ExitCode {
         }
     };
     let file = files.first().map_or(Path::new(""), PathBuf::as_path);
-    let lookup = |name: &str| std::env::var(name).ok();
-    let host = HostName::detect(plan.service.hostname.as_deref(), &lookup);
-    let state_directory = StateDirectory::open(&lookup);
+    let host = HostName::detect(plan.service.hostname.as_deref(), &variable);
+    let state_directory = StateDirectory::open(&variable);
     if let Some(problem) = &state_directory.problem {
         tracing::warn!("{problem}");
     }
@@ -65,7 +70,8 @@ async fn run_plan(plan: Plan, files: &[PathBuf]) -> ExitCode {
         host: HostStatus::from(&host),
         state_directory: state_directory.clone(),
     };
-    let environment = Environment::new(Clock::system(), Arc::new(process_resource(&host, file, &lookup)), facts);
+    let resource = Arc::new(process_resource(&host, file, &variable));
+    let environment = Environment { sockets, ..Environment::new(Clock::system(), resource, facts) };
     let status = &environment.status;
     let mut service = plan.service.clone();
     let exporters = startup::exporters(&plan);

@@ -16,3 +16,4 @@ mod startup;
 mod statsd_input;
 mod status;
 mod support;
+mod transports;

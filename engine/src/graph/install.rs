@@ -1,6 +1,5 @@
 //! From one graph to the next: what stays runs on, what changed is handed over, what is gone is flushed.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::component::Outputs;
 use crate::config::Node;
 use crate::delivery::Delivery;
 use crate::pipeline::Pipeline;
+use crate::sockets::Address;
 use crate::{Clock, Output, Shutdown, ShutdownTrigger, reason};
 
 /// What a new graph leaves behind, and the gates that open when it is gone.
@@ -108,7 +108,7 @@ impl RunningGraph {
 
     /// Closes listening sockets that no receiver and no extension of this graph asked for.
     pub(super) fn close_unused_sockets(&self) {
-        let used = |address: &SocketAddr| {
+        let used = |address: &Address| {
             self.receivers.iter().any(|known| known.sockets.has_claimed(address))
                 || self.extensions.iter().any(|known| known.sockets.has_claimed(address))
         };

@@ -151,7 +151,7 @@ impl RunningGraph {
     /// eighth of it, and full queues let everything in after half.
     pub async fn shutdown(self, limit: Duration) {
         let RunningGraph {
-            environment: Environment { clock, .. },
+            environment: Environment { clock, sockets, .. },
             receivers,
             pipelines,
             exporters,
@@ -183,6 +183,8 @@ impl RunningGraph {
             within(&clock, start + limit / 2, &mut upstream).await;
             deliveries.iter().for_each(|delivery| delivery.drain());
         }
+        // Nobody reads them any more: a client must not wait for us while backends are slow.
+        sockets.retain(|_| false);
         within(&clock, deadline, flush(&flushing)).await;
         deliveries.iter().for_each(|delivery| delivery.drain());
         let mut workers = pin!(join_all(workers));

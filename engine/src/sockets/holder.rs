@@ -6,12 +6,13 @@ mod linux;
 mod portable;
 
 #[cfg(target_os = "linux")]
-use linux::find;
+use linux::{find, find_path};
 #[cfg(not(target_os = "linux"))]
-use portable::find;
+use portable::{find, find_path};
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use super::Protocol;
 
@@ -38,10 +39,19 @@ impl Holder {
     /// Looks for the process that keeps others from binding `address`. It reads what the system tells about every
     /// process, so it is for the moment of failure only.
     pub fn of(protocol: Protocol, address: SocketAddr) -> Holder {
-        match find(protocol, address) {
+        Holder::found(find(protocol, address), || show_holder(protocol, address.port()))
+    }
+
+    /// The same for a Unix socket.
+    pub fn of_path(path: &Path) -> Holder {
+        Holder::found(find_path(path), || format!("sudo lsof -nP {}", path.display()))
+    }
+
+    fn found(process: Option<(u32, String)>, command: impl FnOnce() -> String) -> Holder {
+        match process {
             Some((pid, _)) if pid == std::process::id() => Holder::Ourselves,
             Some((pid, name)) => Holder::Process { pid, name },
-            None => Holder::Hidden { command: show_holder(protocol, address.port()) },
+            None => Holder::Hidden { command: command() },
         }
     }
 }

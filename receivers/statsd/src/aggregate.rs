@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::Dialect;
 use crate::contexts::{ContextLimit, Contexts, Created};
 use crate::parse::{self, LineKind};
 use crate::reason;
@@ -36,7 +37,7 @@ pub(crate) struct Tally {
     pub(crate) held: u64,
     /// Values that were left out of good lines because they are not finite.
     pub(crate) not_finite: u64,
-    /// Datagrams.
+    /// Datagrams, frames, and reads of streams of lines.
     pub(crate) packets: u64,
     /// Their bytes.
     pub(crate) bytes: u64,
@@ -47,6 +48,7 @@ pub(crate) struct Tally {
 /// Takes datagrams apart and adds their lines up.
 #[derive(Debug)]
 pub(crate) struct Aggregator {
+    dialect: Dialect,
     contexts: Contexts,
     slab: Slab,
     /// The values of the line at hand; kept to save its allocation.
@@ -58,8 +60,9 @@ pub(crate) struct Aggregator {
 
 impl Aggregator {
     /// An empty window and no series.
-    pub(crate) fn new(limit: Arc<ContextLimit>) -> Self {
+    pub(crate) fn new(limit: Arc<ContextLimit>, dialect: Dialect) -> Self {
         Aggregator {
+            dialect,
             contexts: Contexts::new(limit),
             slab: Slab::default(),
             values: Vec::new(),
@@ -84,6 +87,12 @@ impl Aggregator {
             self.tally.received += 1;
             self.rejects.add(reason::TRUNCATED, rest);
         }
+    }
+
+    /// Counts a line or frame of which only the beginning is there.
+    pub(crate) fn reject(&mut self, beginning: &[u8], reason: hornpipe_engine::Reason) {
+        self.tally.received += 1;
+        self.rejects.add(reason, beginning);
     }
 
     /// What was counted since the last call.
@@ -116,7 +125,9 @@ impl Aggregator {
             return;
         }
         self.tally.received += 1;
-        let outcome = match parse::line_kind(line) {
+        // Etsy's dialect has nothing but samples.
+        let kind = if self.dialect == Dialect::Etsy { LineKind::Sample } else { parse::line_kind(line) };
+        let outcome = match kind {
             LineKind::Sample => self.sample(line, arrival),
             LineKind::ServiceCheck => self.service_check(line, arrival),
             LineKind::Event => Err(reason::EVENT_UNSUPPORTED),
@@ -129,7 +140,10 @@ impl Aggregator {
 
     #[inline]
     fn sample(&mut self, line: &[u8], arrival: Duration) -> Result<(), hornpipe_engine::Reason> {
-        let sample = parse::sample(line, &mut self.values)?;
+        let mut sample = parse::sample(line, &mut self.values)?;
+        if self.dialect == Dialect::Etsy {
+            sample.gauge = sample.etsy_gauge();
+        }
         let index = self.contexts.index_of(&sample)?;
         self.slab.add(index, &sample, &self.values, arrival);
         self.tally.not_finite += sample.not_finite;

@@ -1,16 +1,15 @@
 //! Settings of the `statsd` receiver.
 
-use std::net::SocketAddr;
 use std::time;
 
 use hornpipe_engine::component::{BuildContext, BuildError, ComponentType, Receiver, ReceiverConfig};
 use hornpipe_engine::config::{ByteSize, Duration, Report};
-use hornpipe_engine::sockets::resolve_endpoint;
 use hornpipe_model::Signal;
 use schemars::JsonSchema;
-use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
+use crate::listen::Framing;
+use crate::listener::{ListenerConfig, Transport};
 use crate::receiver::StatsdReceiver;
 
 /// The most that one UDP datagram can carry, and the least buffer that makes sense.
@@ -23,13 +22,30 @@ const MOST_CONTEXTS: usize = 100_000_000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StatsdConfig {
-    /// Where to listen, as `host:port`. `localhost` means every loopback address of the machine (127.0.0.1 and ::1), so
+    /// What the clients speak: `dogstatsd`, or `etsy`, where a gauge with a sign is a step from its last value.
+    pub dialect: Dialect,
+    /// Where to listen, as `host:port`, or the absolute path of a Unix socket. `localhost` means every loopback address of the machine (127.0.0.1 and ::1), so
     /// that it does not matter which one a client picks; `0.0.0.0:8125` or `[::]:8125` takes datagrams from the network,
     /// which anybody who reaches the port can send.
     pub endpoint: String,
-    /// What to listen with: `udp`, or `udp4` or `udp6` to use only addresses of that family. Upper and lower case are the
-    /// same.
+    /// What to listen with: `udp`, `tcp`, or with a path `unixgram` (datagrams) or `unix` (streams). `udp4`, `udp6`, `tcp4`
+    /// and `tcp6` use only addresses of that family. Upper and lower case are the same.
     pub transport: Transport,
+    /// How a stream is cut into messages: `length` (four bytes, least significant first, before each) or `newline`. Not
+    /// set, it is `length` for `unix`, as DogStatsD clients send (`newline` in the dialect `etsy`), and `newline`
+    /// for `tcp`.
+    pub framing: Option<Framing>,
+    /// The permissions of a Unix socket's file, in octal digits. A client needs the right to write.
+    pub socket_permissions: String,
+    /// How many threads read each UDP address, each with a socket of its own among which the system distributes the
+    /// clients (`SO_REUSEPORT`). One is enough for several hundred thousand datagrams a second; all datagrams of one client
+    /// go to the same thread.
+    pub readers: usize,
+    /// Further places to listen at, beside `endpoint`. What comes there is added to the same series.
+    pub listeners: Vec<ListenerConfig>,
+    /// How many connections may be open at each `unix` or `tcp` address, at least 1. Further ones are closed at once and
+    /// counted.
+    pub max_connections: usize,
     /// How long a window is: whole seconds, at least `1s`. Windows end at multiples of it. Each series is sent once a
     /// window; rates are divided by it. Datadog's own clients and dashboards expect `10s`.
     pub aggregation_interval: Duration,
@@ -39,52 +55,37 @@ pub struct StatsdConfig {
     /// How many series (name, type, tags and host) are known at once, at least 1. Lines of further ones are dropped with
     /// the reason `context_limit`. A series takes about half a kilobyte.
     pub max_contexts: usize,
-    /// The socket's receive buffer, in which datagrams wait while nobody reads; 0 means 4MiB or as much of it as the
+    /// The receive buffer of a UDP socket, in which datagrams wait while nobody reads; 0 means 4MiB or as much of it as the
     /// system allows. Raise it, and the system's limit, where `hornpipe_statsd_kernel_drops` grows.
     pub socket_buffer_size: ByteSize,
-    /// The longest datagram that is read whole, `512B` to `65535B`; of a longer one the last, incomplete line is dropped.
+    /// The longest datagram that is read whole, `512B` to `65535B`; of a longer one the last, incomplete line is dropped. Of
+    /// streams it is the longest frame or line; longer ones are dropped.
     pub max_datagram_bytes: ByteSize,
 }
 
-/// How datagrams come in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+/// What the clients speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Transport {
-    /// UDP over IPv4 and IPv6.
+pub enum Dialect {
+    /// Datadog's.
     #[default]
-    Udp,
-    /// UDP over IPv4 alone.
-    Udp4,
-    /// UDP over IPv6 alone.
-    Udp6,
-}
-
-impl Transport {
-    const ALL: [Transport; 3] = [Transport::Udp, Transport::Udp4, Transport::Udp6];
-    const NAMES: &'static [&'static str] = &["udp", "udp4", "udp6"];
-
-    fn takes(self, address: &SocketAddr) -> bool {
-        match self {
-            Transport::Udp => true,
-            Transport::Udp4 => address.is_ipv4(),
-            Transport::Udp6 => address.is_ipv6(),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Transport {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let named = Transport::ALL.into_iter().zip(Transport::NAMES).find(|(_, name)| name.eq_ignore_ascii_case(&text));
-        named.map(|(transport, _)| transport).ok_or_else(|| Error::unknown_variant(&text, Transport::NAMES))
-    }
+    Dogstatsd,
+    /// That of the first StatsD server.
+    Etsy,
 }
 
 impl Default for StatsdConfig {
     fn default() -> Self {
+        let listener = ListenerConfig::default();
         StatsdConfig {
-            endpoint: "localhost:8125".to_owned(),
-            transport: Transport::Udp,
+            dialect: Dialect::Dogstatsd,
+            endpoint: listener.endpoint,
+            transport: listener.transport,
+            framing: listener.framing,
+            socket_permissions: listener.socket_permissions,
+            readers: listener.readers,
+            listeners: Vec::new(),
+            max_connections: 1_000,
             aggregation_interval: Duration::from_secs(10),
             counter_expiry: Duration::from_secs(300),
             max_contexts: 200_000,
@@ -97,14 +98,16 @@ impl Default for StatsdConfig {
 impl ComponentType for StatsdConfig {
     const TYPE: &'static str = "statsd";
     const SIGNALS: &'static [Signal] = &[Signal::Metrics];
-    const SUMMARY: &'static str = "takes metrics and service checks from StatsD and DogStatsD clients over UDP";
+    const SUMMARY: &'static str = "takes metrics and service checks from StatsD and DogStatsD clients";
 }
 
 impl ReceiverConfig for StatsdConfig {
     fn validate(&self, report: &mut Report) {
-        if !is_host_and_port(&self.endpoint) {
-            let help = "write host:port, such as localhost:8125, 0.0.0.0:8125 or [::1]:8125";
-            report.error_with_help("endpoint", "is not a host and a port", help);
+        for (at, listener) in self.all_listeners() {
+            listener.validate(&at, report);
+        }
+        if self.max_connections == 0 {
+            report.error("max_connections", "must be at least 1");
         }
         let interval = self.aggregation_interval.get();
         if interval < time::Duration::from_secs(1) || interval.subsec_nanos() > 0 {
@@ -121,39 +124,28 @@ impl ReceiverConfig for StatsdConfig {
 
     fn build(&self, context: BuildContext) -> Result<Box<dyn Receiver>, BuildError> {
         let mut sockets = Vec::new();
-        for address in self.addresses()? {
-            let socket =
-                context.sockets.udp(address).map_err(|error| BuildError::new("endpoint", error.to_string()))?;
-            sockets.push(socket);
+        for (at, listener) in self.all_listeners() {
+            let opened = listener.open(&context.sockets, self.dialect);
+            sockets.extend(opened.map_err(|(option, message)| BuildError::new(format!("{at}{option}"), message))?);
         }
         Ok(Box::new(StatsdReceiver::new(self.clone(), context, sockets)))
     }
 }
 
 impl StatsdConfig {
-    /// The addresses to listen on, at least one.
-    fn addresses(&self) -> Result<Vec<SocketAddr>, BuildError> {
-        let mut addresses =
-            resolve_endpoint(&self.endpoint).map_err(|error| BuildError::new("endpoint", error.to_string()))?;
-        addresses.retain(|address| self.transport.takes(address));
-        if addresses.is_empty() {
-            let message = format!(
-                "endpoint `{}` has no address of the family that the transport asks for; choose the transport udp, or an \
-                 endpoint of that family",
-                self.endpoint
-            );
-            return Err(BuildError::new("transport", message));
-        }
-        Ok(addresses)
+    /// All places to listen at, each with what stands before the names of its options.
+    fn all_listeners(&self) -> Vec<(String, ListenerConfig)> {
+        let own = ListenerConfig {
+            endpoint: self.endpoint.clone(),
+            transport: self.transport,
+            framing: self.framing,
+            socket_permissions: self.socket_permissions.clone(),
+            readers: self.readers,
+        };
+        let further = self.listeners.iter().enumerate();
+        let further = further.map(|(index, listener)| (format!("listeners[{index}]."), listener.clone()));
+        std::iter::once((String::new(), own)).chain(further).collect()
     }
-}
-
-fn is_host_and_port(endpoint: &str) -> bool {
-    endpoint.rsplit_once(':').is_some_and(|(host, port)| {
-        let is_plain = !host.is_empty() && !host.contains([':', '/', ' ']);
-        let is_bracketed = host.starts_with('[') && host.ends_with(']');
-        (is_plain || is_bracketed) && port.parse::<u16>().is_ok()
-    })
 }
 
 #[cfg(test)]
@@ -186,9 +178,13 @@ mod tests {
         assert_eq!((config.transport, config.max_contexts), (Transport::Udp6, 5));
         assert_eq!(config.aggregation_interval, Duration::from_secs(70));
         assert_eq!(problems(&config), [""; 0]);
+        assert_eq!(parse(r#"{"dialect": "etsy"}"#).unwrap().dialect, Dialect::Etsy);
         assert!(parse(r#"{"endpont": "x"}"#).is_err());
         let error = parse(r#"{"transport": "sctp"}"#).unwrap_err().to_string();
-        assert!(error.contains("`udp`, `udp4`, `udp6`"), "{error}");
+        assert!(error.contains("`udp`, `udp4`, `udp6`, `tcp`"), "{error}");
+        let config =
+            parse(r#"{"listeners": [{"endpoint": "/run/a.sock", "transport": "unix", "framing": "newline"}]}"#);
+        assert_eq!(config.unwrap().listeners[0].framing, Some(Framing::Newline));
     }
 
     #[test]
@@ -201,6 +197,7 @@ mod tests {
         assert_eq!(config(|c| c.aggregation_interval = Duration::ZERO), ["aggregation_interval"]);
         assert_eq!(config(|c| c.aggregation_interval = "1500ms".parse().unwrap()), ["aggregation_interval"]);
         assert_eq!(config(|c| c.max_contexts = 0), ["max_contexts"]);
+        assert_eq!(config(|c| c.max_connections = 0), ["max_connections"]);
         assert_eq!(config(|c| c.max_datagram_bytes = ByteSize::bytes(100)), ["max_datagram_bytes"]);
         for endpoint in ["", "8125", "localhost", ":8125", "localhost:", "localhost:99999", "::1:8125", "http://x:1"] {
             let config = StatsdConfig { endpoint: endpoint.to_owned(), ..StatsdConfig::default() };
@@ -210,14 +207,5 @@ mod tests {
             let config = StatsdConfig { endpoint: endpoint.to_owned(), ..StatsdConfig::default() };
             assert_eq!(problems(&config), [""; 0], "{endpoint}");
         }
-    }
-
-    #[test]
-    fn a_transport_keeps_the_addresses_of_its_family() {
-        let addresses = |transport| StatsdConfig { transport, ..StatsdConfig::default() }.addresses().unwrap();
-        assert_eq!(addresses(Transport::Udp4), ["127.0.0.1:8125".parse().unwrap()]);
-        assert!(addresses(Transport::Udp).contains(&"127.0.0.1:8125".parse().unwrap()));
-        let config = StatsdConfig { endpoint: "127.0.0.1:1".into(), transport: Transport::Udp6, ..Default::default() };
-        assert_eq!(config.addresses().unwrap_err().option, "transport");
     }
 }

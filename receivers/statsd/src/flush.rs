@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use hornpipe_model::{Context, Distribution, MetricPoint, MetricValue, Origin, Samples, Timestamp, Window, WireType};
 
 use crate::aggregate::Handover;
+use crate::config::Dialect;
 use crate::contexts::Created;
 use crate::parse::Kind;
 use crate::service_check::ReceivedCheck;
@@ -15,6 +16,9 @@ use crate::slab::{Cell, Slab, saturating_sum};
 /// How long a series is known after its last value, so that it is not made anew each time; counters at least as long as
 /// they are filled with zeros.
 const KEPT_UNSEEN: Duration = Duration::from_secs(120);
+
+/// How long a gauge of the Etsy dialect is known, since steps may follow its value. Etsy's own server knows it for ever.
+const LEVELS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Sample memory that a series keeps in its slab for the next window. With more than this the memory itself goes out,
 /// so that one busy window does not hold it for good.
@@ -27,8 +31,7 @@ pub(crate) struct Merger {
     window: u64,
     /// For how many windows an unseen counter is filled with zeros.
     filled_windows: u64,
-    /// For how many windows an unseen series is known.
-    kept_windows: u64,
+    kept: Kept,
     series: Vec<Option<Series>>,
     free: Vec<usize>,
     by_identity: HashMap<(Kind, Arc<Context>), usize>,
@@ -37,11 +40,31 @@ pub(crate) struct Merger {
     checks: Vec<ReceivedCheck>,
 }
 
+/// For how many windows an unseen series is known.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    counters: u64,
+    gauges: u64,
+    others: u64,
+}
+
+impl Kept {
+    fn windows(self, kind: Option<Kind>) -> u64 {
+        match kind {
+            Some(Kind::Counter) => self.counters,
+            Some(Kind::Gauge) => self.gauges,
+            _ => self.others,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Series {
     kind: Kind,
     context: Arc<Context>,
     value: Cell,
+    /// Of a gauge of the Etsy dialect its value at the end of the window before.
+    level: f64,
     last_seen: u64,
     /// How many readers' indexes lead here.
     places: u32,
@@ -64,13 +87,16 @@ pub(crate) struct Now {
 
 impl Merger {
     /// Merges for `readers` readers; counters are filled with zeros for `counter_expiry` after their last value.
-    pub(crate) fn new(readers: usize, interval: Duration, counter_expiry: Duration) -> Self {
+    pub(crate) fn new(readers: usize, interval: Duration, counter_expiry: Duration, dialect: Dialect) -> Self {
         let windows =
             |span: Duration| u64::try_from(span.as_nanos().div_ceil(interval.as_nanos().max(1))).unwrap_or(u64::MAX);
+        let others = windows(KEPT_UNSEEN).max(2);
+        let levels = if dialect == Dialect::Etsy { windows(LEVELS_KEPT) } else { 0 };
+        let filled_windows = windows(counter_expiry);
         Merger {
             window: 0,
-            filled_windows: windows(counter_expiry),
-            kept_windows: windows(KEPT_UNSEEN).max(2),
+            filled_windows,
+            kept: Kept { counters: others.max(filled_windows), gauges: others.max(levels), others },
             series: Vec::new(),
             free: Vec::new(),
             by_identity: HashMap::new(),
@@ -110,7 +136,7 @@ impl Merger {
             let Some(place) = self.series.get_mut(id) else { continue };
             let Some(series) = place else { continue };
             let unseen = self.window - series.last_seen;
-            let kept = self.kept_windows.max(if series.kind == Kind::Counter { self.filled_windows } else { 0 });
+            let kept = self.kept.windows(Some(series.kind));
             if let Some(value) = series.take_value(unseen <= self.filled_windows) {
                 let context = Arc::clone(&series.context);
                 points.push(MetricPoint { context, window, origin: Origin::Statsd, value });
@@ -134,8 +160,7 @@ impl Merger {
         let places = self.readers.get(reader).map_or(&[][..], Vec::as_slice);
         let is_expired = |place: &Place| {
             let kind = self.series.get(place.series).and_then(Option::as_ref).map(|series| series.kind);
-            let kept = self.kept_windows.max(if kind == Some(Kind::Counter) { self.filled_windows } else { 0 });
-            self.window - place.last_seen > kept
+            self.window - place.last_seen > self.kept.windows(kind)
         };
         (0..).zip(places).filter(|(_, place)| place.as_ref().is_some_and(is_expired)).map(|(index, _)| index).collect()
     }
@@ -165,7 +190,7 @@ impl Merger {
         }
         self.by_identity.insert((kind, Arc::clone(&context)), id);
         if let Some(place) = self.series.get_mut(id) {
-            *place = Some(Series { kind, context, value: Cell::Empty, last_seen: self.window, places: 0 });
+            *place = Some(Series { kind, context, value: Cell::Empty, level: 0.0, last_seen: self.window, places: 0 });
         }
         id
     }
@@ -181,6 +206,10 @@ impl Series {
             (_, Cell::Empty) => None,
             (_, Cell::Count { sum, samples }) => Some(MetricValue::Count { sum, samples }),
             (_, Cell::Gauge { value, .. }) => Some(MetricValue::Gauge(value)),
+            (_, Cell::Level(level)) => {
+                self.level = level.value(self.level);
+                Some(MetricValue::Gauge(self.level))
+            }
             (_, Cell::Set(members)) => Some(MetricValue::Gauge(members.len() as f64)),
             (Kind::Timing, Cell::Samples(samples)) => Some(distribution(WireType::Timing, *samples)),
             (Kind::Histogram, Cell::Samples(samples)) => Some(distribution(WireType::Histogram, *samples)),
@@ -203,6 +232,10 @@ fn merge_cell(into: &mut Cell, from: &mut Cell) {
             } else {
                 *from = Cell::Empty;
             }
+        }
+        (Cell::Level(level), Cell::Level(more)) => {
+            level.merge(**more);
+            *from = Cell::Empty;
         }
         (Cell::Set(members), Cell::Set(more)) => members.extend(more.drain()),
         (Cell::Samples(samples), Cell::Samples(more)) => {
@@ -259,12 +292,12 @@ mod tests {
     }
 
     fn aggregator() -> Aggregator {
-        Aggregator::new(Arc::new(ContextLimit::new(100)))
+        Aggregator::new(Arc::new(ContextLimit::new(100)), Dialect::Dogstatsd)
     }
 
     #[test]
     fn series_that_no_reader_knows_any_more_are_forgotten() {
-        let mut merger = Merger::new(1, INTERVAL, INTERVAL);
+        let mut merger = Merger::new(1, INTERVAL, INTERVAL, Dialect::Dogstatsd);
         let mut aggregator = aggregator();
         hand_over(&mut merger, 0, &mut aggregator, "a:1|c\nb:1|g\nc:1|ms\nd:1|s");
         for _ in 0..6 {
@@ -279,7 +312,7 @@ mod tests {
 
     #[test]
     fn samples_go_out_in_memory_of_the_right_size() {
-        let mut merger = Merger::new(1, INTERVAL, INTERVAL);
+        let mut merger = Merger::new(1, INTERVAL, INTERVAL, Dialect::Dogstatsd);
         let mut aggregator = aggregator();
         let values = |count: usize| ":1".repeat(count);
         hand_over(&mut merger, 0, &mut aggregator, &format!("few{}|ms\nmany{}|ms", values(5), values(1_025)));
@@ -294,7 +327,7 @@ mod tests {
 
     #[test]
     fn service_checks_without_a_time_have_that_of_their_arrival() {
-        let mut merger = Merger::new(1, INTERVAL, INTERVAL);
+        let mut merger = Merger::new(1, INTERVAL, INTERVAL, Dialect::Dogstatsd);
         let mut aggregator = aggregator();
         hand_over(&mut merger, 0, &mut aggregator, "_sc|came|0\n_sc|said|0|d:50");
         let times: Vec<u64> = finish(&mut merger).iter().map(|point| point.window.start.as_secs()).collect();

@@ -5,8 +5,25 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
+use crate::listen::Socket;
+
 /// How long no datagram may come before the operator is told how to look for the reason.
 const SILENCE: Duration = Duration::from_secs(60);
+
+/// What `hornpipe status` says of clients at a Unix datagram socket.
+pub(crate) const UNIXGRAM_RISK: &str =
+    "a Gunicorn that is connected stays silent after hornpipe restarts, until it is restarted too";
+
+/// The line about a socket that is not UDP.
+pub(crate) fn line(socket: &Socket) -> String {
+    let name = socket.name();
+    match (socket, name.split_once(' ')) {
+        (Socket::Unixgram(_), Some((_, path))) => {
+            format!("listening for StatsD on {name}; connect Gunicorn with --statsd-host unix://{path}")
+        }
+        _ => format!("listening for StatsD on {name}"),
+    }
+}
 
 /// An address that a socket listens at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
-//! The `statsd` receiver: metrics and service checks from StatsD and DogStatsD clients over UDP, added up in windows.
+//! The `statsd` receiver: metrics and service checks from StatsD and DogStatsD clients, added up in windows.
 //!
 //! # The life of a line
 //!
-//! 1. A thread for each address reads datagrams, many with one system call where the system can (`listen`, `reader`).
+//! 1. A thread for each address (`listener`) reads datagrams, many with one system call where the system can, or the
+//!    connections of a stream socket (`listen`, `reader`).
 //! 2. A line is taken apart without copying it (`parse`), and its series is found by its bytes as they were written; only
 //!    a spelling seen for the first time is read as name, tags and host (`contexts`).
 //! 3. Its values go into the reader's slab, at the index of its series (`aggregate`, `slab`).
@@ -16,7 +17,9 @@ mod config;
 mod contexts;
 mod flush;
 mod guide;
+mod level;
 mod listen;
+mod listener;
 mod number;
 mod parse;
 mod reader;
@@ -32,5 +35,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use config::{StatsdConfig, Transport};
+pub use config::{Dialect, StatsdConfig};
+pub use listen::Framing;
+pub use listener::{ListenerConfig, Transport};
 pub use receiver::StatsdReceiver;

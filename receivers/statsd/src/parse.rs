@@ -30,6 +30,17 @@ pub(crate) enum Kind {
     Distribution,
 }
 
+/// What a gauge's value does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GaugeRule {
+    /// It stands for the window, whatever its sign: DogStatsD.
+    Last,
+    /// It takes the place of the value before, and steps may follow: Etsy's, without a sign.
+    Set,
+    /// It is added to the value before: Etsy's, with a sign.
+    Step,
+}
+
 /// A valid line. Its values stand in the list that was given to [`sample`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Sample<'a> {
@@ -45,6 +56,16 @@ pub(crate) struct Sample<'a> {
     pub(crate) member: &'a [u8],
     /// How many values were left out because they are not finite.
     pub(crate) not_finite: u64,
+    /// What a gauge's value does.
+    pub(crate) gauge: GaugeRule,
+}
+
+impl Sample<'_> {
+    /// What a gauge's value does in the Etsy dialect.
+    #[inline]
+    pub(crate) fn etsy_gauge(&self) -> GaugeRule {
+        if matches!(self.member, [b'+' | b'-', ..]) { GaugeRule::Step } else { GaugeRule::Set }
+    }
 }
 
 /// What a line is, by its first bytes.
@@ -84,7 +105,7 @@ pub(crate) fn sample<'a>(line: &'a [u8], values: &mut Vec<f64>) -> Result<Sample
     }
     let (kind, fields) = split_once(rest, b'|').unwrap_or((rest, &[]));
     let kind = parse_kind(kind)?;
-    let mut sample = Sample { name, kind, tags: &[], rate: 1.0, member, not_finite: 0 };
+    let mut sample = Sample { name, kind, tags: &[], rate: 1.0, member, not_finite: 0, gauge: GaugeRule::Last };
     parse_fields(fields, &mut sample)?;
     values.clear();
     if kind != Kind::Set {
@@ -175,7 +196,15 @@ mod tests {
     }
 
     fn base<'a>(name: &'a str, kind: Kind, member: &'a str) -> Sample<'a> {
-        Sample { name: name.as_bytes(), kind, tags: b"", rate: 1.0, member: member.as_bytes(), not_finite: 0 }
+        Sample {
+            name: name.as_bytes(),
+            kind,
+            tags: b"",
+            rate: 1.0,
+            member: member.as_bytes(),
+            not_finite: 0,
+            gauge: GaugeRule::Last,
+        }
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! Once a batch of datagrams it looks whether somebody asks for its values ([`Swap`]) and publishes its counts.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{self, TryRecvError};
 use std::thread;
@@ -16,16 +15,14 @@ use hornpipe_model::Signal;
 use tokio::sync::oneshot;
 
 use crate::aggregate::{Aggregator, Handover};
+use crate::config::Dialect;
 use crate::contexts::ContextLimit;
-use crate::listen::{Listener, Waker, kernel_drops};
+use crate::listen::{Input, Limits, Piece, Socket, WakeUp};
 use crate::slab::Slab;
 use crate::sources::{FirstPacket, Sources};
 
 /// How often one reader may log about bad lines, and about a failing socket.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
-/// How many times a reader that stops goes to its socket for what the kernel still holds. Enough for any receive buffer,
-/// and an end where clients never pause.
-const FINAL_READS: usize = 100_000;
 /// What a failing socket costs, so that it does not cost a core.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(10);
 
@@ -40,8 +37,10 @@ pub(crate) struct ReaderContext {
     pub(crate) telemetry: Arc<ComponentTelemetry>,
     /// How many series they may know together.
     pub(crate) limit: Arc<ContextLimit>,
-    /// The longest datagram that is read whole.
-    pub(crate) largest_datagram: usize,
+    /// What the clients speak.
+    pub(crate) dialect: Dialect,
+    /// Bounds of what is read.
+    pub(crate) limits: Limits,
 }
 
 /// A request for the window's values.
@@ -60,9 +59,9 @@ struct Swap {
 #[derive(Debug)]
 pub(crate) struct ReaderHandle {
     /// Where it listens.
-    pub(crate) address: SocketAddr,
+    pub(crate) address: String,
     swaps: Option<mpsc::Sender<Swap>>,
-    waker: Waker,
+    waker: WakeUp,
     /// An empty slab for the next swap.
     empty: Slab,
 }
@@ -72,18 +71,16 @@ impl ReaderHandle {
     ///
     /// # Errors
     /// The system has no thread or descriptor left.
-    pub(crate) fn start(socket: UdpSocket, context: ReaderContext) -> io::Result<Self> {
-        let address = socket.local_addr()?;
-        let waker = Waker::new()?;
+    pub(crate) fn start(socket: Socket, context: ReaderContext) -> io::Result<Self> {
+        let address = socket.name();
+        let (input, waker) = Input::open(socket, context.limits)?;
         let (sender, swaps) = mpsc::channel();
         let own = OwnCounters::new(&context.telemetry);
-        let kernel_drops = kernel_drops(&socket).unwrap_or(0);
-        let mut listener = Listener::new(socket, context.largest_datagram, waker.clone())?;
-        listener.ask_for_sources(true);
         let reader = Reader {
-            kernel_drops,
-            listener,
-            aggregator: Aggregator::new(Arc::clone(&context.limit)),
+            kernel_drops: input.kernel_drops().unwrap_or(0),
+            connections: (0, 0),
+            input,
+            aggregator: Aggregator::new(Arc::clone(&context.limit), context.dialect),
             sources: Sources::default(),
             swaps,
             own,
@@ -128,6 +125,8 @@ struct OwnCounters {
     truncated: Arc<Counter>,
     kernel_drops: Arc<Counter>,
     not_finite: Arc<Counter>,
+    connections: Arc<Counter>,
+    refused_connections: Arc<Counter>,
 }
 
 impl OwnCounters {
@@ -150,17 +149,23 @@ impl OwnCounters {
                 "{value}",
                 "Values left out of good lines because they are NaN or infinite",
             ),
+            connections: telemetry.gauge("hornpipe_statsd_connections", "{connection}", "Connections of clients"),
+            refused_connections: telemetry.counter(
+                "hornpipe_statsd_refused_connections",
+                "{connection}",
+                "Connections closed at once because max_connections were open",
+            ),
         }
     }
 }
 
-/// The counter of datagrams.
+/// The counter of datagrams and the like.
 pub(crate) fn packets(telemetry: &ComponentTelemetry) -> Arc<Counter> {
-    telemetry.counter("hornpipe_statsd_packets", "{packet}", "Datagrams read")
+    telemetry.counter("hornpipe_statsd_packets", "{packet}", "Datagrams and frames read, and reads of streams of lines")
 }
 
 struct Reader {
-    listener: Listener,
+    input: Input,
     aggregator: Aggregator,
     sources: Sources,
     swaps: mpsc::Receiver<Swap>,
@@ -168,6 +173,8 @@ struct Reader {
     own: OwnCounters,
     /// What the kernel's counter showed last.
     kernel_drops: u32,
+    /// Connections that are open, and those that were refused, as published last.
+    connections: (u64, u64),
     /// Bad lines since the last one was logged.
     unshown_rejects: u64,
     reject_log: RateLimit,
@@ -195,10 +202,13 @@ impl Reader {
         let (aggregator, sources, clock) = (&mut self.aggregator, &mut self.sources, &self.context.clock);
         // One look at the clock a batch; it is made after the waiting.
         let mut arrival = None;
-        let received = self.listener.receive(wait, |payload, truncated, source| {
-            let arrival = *arrival.get_or_insert_with(|| clock.monotonic());
-            sources.see(source, payload, arrival);
-            aggregator.datagram(payload, truncated, arrival);
+        let received = self.input.receive(wait, |piece| match piece {
+            Piece::Packet { payload, is_cut, source } => {
+                let arrival = *arrival.get_or_insert_with(|| clock.monotonic());
+                sources.see(source, payload, arrival);
+                aggregator.datagram(payload, is_cut, arrival);
+            }
+            Piece::Bad { beginning, reason } => aggregator.reject(beginning, reason),
         });
         match received {
             Ok(0) => 0,
@@ -236,6 +246,24 @@ impl Reader {
         if self.sources.has_news() {
             self.announce();
         }
+        if self.input.connections() != self.connections {
+            self.publish_connections(self.input.connections());
+        }
+    }
+
+    #[cold]
+    fn publish_connections(&mut self, (open, refused): (u64, u64)) {
+        let (open_before, refused_before) = std::mem::replace(&mut self.connections, (open, refused));
+        self.own.connections.add(open);
+        self.own.connections.subtract(open_before);
+        self.own.refused_connections.add(refused - refused_before);
+        if refused > refused_before && self.error_log.allow(&self.context.clock).is_some() {
+            tracing::warn!(
+                receiver = self.context.id,
+                "refused a connection: {open} are open, {refused} were refused so far; raise max_connections where clients \
+                 need more"
+            );
+        }
     }
 
     /// Tells of sources that have sent their first datagram.
@@ -249,7 +277,7 @@ impl Reader {
             }
         }
         if self.sources.is_full() {
-            self.listener.ask_for_sources(false);
+            self.input.stop_asking_for_sources();
             tracing::info!(
                 receiver,
                 "{} sources have sent packets; further ones are not announced",
@@ -281,21 +309,34 @@ impl Reader {
 
     /// The last window: with everything that the kernel holds, and with the socket closed when it is handed over.
     fn finish(mut self, swap: Swap) {
-        for _ in 0..FINAL_READS {
+        for _ in 0..self.input.final_reads() {
             if self.read(false) == 0 {
                 break;
             }
         }
-        let handover = self.end_window(swap.empty, swap.expired);
-        drop(self.listener);
+        let Reader { input, aggregator, own, kernel_drops, .. } = &mut self;
+        note_kernel_drops(input, own, kernel_drops);
+        input.close(|piece| {
+            if let Piece::Bad { beginning, reason } = piece {
+                aggregator.reject(beginning, reason);
+            }
+        });
+        self.publish();
+        let handover = self.aggregator.swap(swap.empty, swap.expired);
+        drop(self.input);
         let _ = swap.reply.send(handover);
     }
 
     fn end_window(&mut self, empty: Slab, expired: Vec<u32>) -> Handover {
-        if let Some(drops) = self.listener.kernel_drops() {
-            self.own.kernel_drops.add(u64::from(drops.wrapping_sub(self.kernel_drops)));
-            self.kernel_drops = drops;
-        }
+        note_kernel_drops(&self.input, &self.own, &mut self.kernel_drops);
         self.aggregator.swap(empty, expired)
+    }
+}
+
+/// Counts what the kernel has dropped since it was last asked.
+fn note_kernel_drops(input: &Input, own: &OwnCounters, before: &mut u32) {
+    if let Some(drops) = input.kernel_drops() {
+        own.kernel_drops.add(u64::from(drops.wrapping_sub(*before)));
+        *before = drops;
     }
 }

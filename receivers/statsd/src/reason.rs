@@ -27,5 +27,9 @@ pub const SERVICE_CHECK_LIMIT: Reason = "service_check_limit";
 pub const CONTEXT_LIMIT: Reason = "context_limit";
 /// The end of a datagram longer than `max_datagram_bytes`: its last line is not whole.
 pub const TRUNCATED: Reason = "truncated";
+/// A line or frame of a stream that is longer than `max_datagram_bytes`.
+pub const TOO_LONG: Reason = "too_long";
+/// A connection ended within a line or frame.
+pub const UNFINISHED: Reason = "unfinished";
 /// No metrics pipeline takes the data.
 pub const NO_METRICS_PIPELINE: Reason = "no_metrics_pipeline";

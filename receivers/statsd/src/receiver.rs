@@ -12,22 +12,22 @@ use hornpipe_model::{MetricBatch, Scope, Signal, Window};
 use crate::StatsdConfig;
 use crate::contexts::ContextLimit;
 use crate::flush::{Merger, Now};
-use crate::guide::{Listening, Silence};
-use crate::listen::enlarge_receive_buffer;
+use crate::guide::{self, Listening, Silence};
+use crate::listen::{Limits, Socket, enlarge_receive_buffer};
 use crate::reader::{ReaderContext, ReaderHandle, packets};
 use crate::reason;
 use crate::window::Windows;
 
-/// Takes StatsD and DogStatsD datagrams, adds them up in windows, and sends a point for each series and window.
+/// Takes StatsD and DogStatsD lines, adds them up in windows, and sends a point for each series and window.
 pub struct StatsdReceiver {
     config: StatsdConfig,
     context: BuildContext,
-    sockets: Vec<UdpSocket>,
+    sockets: Vec<Socket>,
 }
 
 impl StatsdReceiver {
     /// A receiver that will read `sockets`, one thread for each.
-    pub(crate) fn new(config: StatsdConfig, context: BuildContext, sockets: Vec<UdpSocket>) -> Self {
+    pub(crate) fn new(config: StatsdConfig, context: BuildContext, sockets: Vec<Socket>) -> Self {
         StatsdReceiver { config, context, sockets }
     }
 
@@ -39,19 +39,39 @@ impl StatsdReceiver {
             clock: context.clock.clone(),
             telemetry: Arc::clone(&context.telemetry),
             limit: Arc::clone(&limit),
-            largest_datagram: config.max_datagram_bytes.as_usize(),
+            dialect: config.dialect,
+            limits: Limits { largest: config.max_datagram_bytes.as_usize(), connections: config.max_connections },
         };
         let mut readers = Vec::with_capacity(sockets.len());
-        let mut listening = Vec::with_capacity(sockets.len());
+        let mut addresses = Vec::with_capacity(sockets.len());
+        let mut listening: Vec<Listening> = Vec::with_capacity(sockets.len());
         for socket in sockets {
-            listening.extend(prepare(&socket, &config, &context.id));
+            // Several readers of one address are one place to the operator.
+            let is_new = !addresses.contains(&socket.name());
+            match &socket {
+                Socket::Udp(socket) => {
+                    enlarge(socket, &config, &context.id);
+                    listening.extend(Listening::of(socket).ok().filter(|_| is_new));
+                }
+                other => tracing::info!(receiver = context.id, "{}", guide::line(other)),
+            }
+            if is_new {
+                addresses.push(socket.name());
+            }
+            if let Some(path) = socket.unixgram_path()
+                && !context.sockets.has_inherited_unixgram(&path)
+            {
+                context.telemetry.set_fact("Unix datagrams", guide::UNIXGRAM_RISK);
+            }
             let reader = ReaderHandle::start(socket, reader_context.clone());
             readers.push(reader.map_err(|error| format!("cannot start a thread that reads the socket: {error}"))?);
+        }
+        for listening in &listening {
+            tracing::info!(receiver = context.id, "{}", listening.line());
         }
         let interval = config.aggregation_interval.get();
         let contexts =
             context.telemetry.gauge("hornpipe_statsd_contexts", "{context}", "Series known at the last flush");
-        let addresses: Vec<String> = readers.iter().map(|reader| reader.address.to_string()).collect();
         context.telemetry.set_fact("listens on", addresses.join(", "));
         let packets = packets(&context.telemetry);
         let scope = Scope {
@@ -60,7 +80,7 @@ impl StatsdReceiver {
             ..Scope::default()
         };
         Ok(Running {
-            merger: Merger::new(readers.len(), interval, config.counter_expiry.get()),
+            merger: Merger::new(readers.len(), interval, config.counter_expiry.get(), config.dialect),
             windows: Windows::open(context.clock.unix(), context.clock.monotonic(), interval),
             silence: Silence::since(context.clock.monotonic(), &listening),
             packets,
@@ -181,8 +201,8 @@ impl Running {
     }
 }
 
-/// Gives the socket its receive buffer and says where it listens.
-fn prepare(socket: &UdpSocket, config: &StatsdConfig, id: &str) -> Option<Listening> {
+/// Gives the socket its receive buffer.
+fn enlarge(socket: &UdpSocket, config: &StatsdConfig, id: &str) {
     let wanted = config.socket_buffer_size.as_usize();
     let address = socket.local_addr().map(|address| address.to_string()).unwrap_or_default();
     match enlarge_receive_buffer(socket, wanted) {
@@ -195,7 +215,4 @@ fn prepare(socket: &UdpSocket, config: &StatsdConfig, id: &str) -> Option<Listen
         Ok(granted) => tracing::debug!(receiver = id, address, "the receive buffer has {granted} bytes"),
         Err(error) => tracing::warn!(receiver = id, address, %error, "the receive buffer cannot be enlarged"),
     }
-    let listening = Listening::of(socket).ok()?;
-    tracing::info!(receiver = id, "{}", listening.line());
-    Some(listening)
 }

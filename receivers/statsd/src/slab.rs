@@ -5,7 +5,8 @@ use std::time::Duration;
 use hashbrown::HashSet;
 use hornpipe_model::Samples;
 
-use crate::parse::{Kind, Sample};
+use crate::level::Level;
+use crate::parse::{GaugeRule, Kind, Sample};
 use crate::service_check::ReceivedCheck;
 
 /// What one reader took in one window.
@@ -40,6 +41,8 @@ pub(crate) enum Cell {
         /// When it came, on the monotonic clock.
         arrival: Duration,
     },
+    /// A gauge of the Etsy dialect.
+    Level(Box<Level>),
     /// A set; empty if nothing came.
     Set(Box<HashSet<Box<[u8]>>>),
     /// A histogram, timer or distribution; empty if nothing came. Memory of earlier windows is kept for the next.
@@ -51,7 +54,7 @@ impl Cell {
     pub(crate) fn is_touched(&self) -> bool {
         match self {
             Cell::Empty => false,
-            Cell::Count { .. } | Cell::Gauge { .. } => true,
+            Cell::Count { .. } | Cell::Gauge { .. } | Cell::Level(_) => true,
             Cell::Set(members) => !members.is_empty(),
             Cell::Samples(samples) => !samples.is_empty(),
         }
@@ -72,6 +75,7 @@ impl Slab {
         }
         match sample.kind {
             Kind::Counter => add_to_count(cell, sample.rate, values),
+            Kind::Gauge if sample.gauge != GaugeRule::Last => change_level(cell, sample.gauge, values, arrival),
             Kind::Gauge => {
                 if let Some(&value) = values.last() {
                     *cell = Cell::Gauge { value, arrival };
@@ -121,6 +125,17 @@ fn add_to_count(cell: &mut Cell, rate: f64, values: &[f64]) {
             *samples += count;
         }
         _ => *cell = Cell::Count { sum: added, samples: count },
+    }
+}
+
+fn change_level(cell: &mut Cell, rule: GaugeRule, values: &[f64], arrival: Duration) {
+    if !matches!(cell, Cell::Level(_)) {
+        *cell = Cell::Level(Box::default());
+    }
+    if let Cell::Level(level) = cell {
+        for &value in values {
+            if rule == GaugeRule::Step { level.step(value, arrival) } else { level.set(value, arrival) }
+        }
     }
 }
 

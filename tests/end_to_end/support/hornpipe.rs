@@ -1,6 +1,7 @@
 //! The binary under test.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -33,6 +34,18 @@ impl Hornpipe {
     /// Starts a command line of choice, and waits until it runs.
     pub fn start_command(command: &mut Command, statsd: SocketAddr) -> Self {
         let mut process = Process::start(command);
+        process.wait_for_line("hornpipe runs");
+        Hornpipe { process, statsd }
+    }
+
+    /// Starts it as systemd does, with a socket that it inherits.
+    pub fn start_with_socket(config: &Path, statsd: SocketAddr, socket: OwnedFd) -> Self {
+        // A shell moves the socket to where systemd puts it, and then becomes the program.
+        let script = "exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" run --config \"$1\"";
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_hornpipe")]).arg(config);
+        command.env_clear().env("DD_HOSTNAME", "test-host").env("HORNPIPE_STATE_DIR", config.with_file_name("state"));
+        let mut process = Process::start_with_input(&mut command, socket.into());
         process.wait_for_line("hornpipe runs");
         Hornpipe { process, statsd }
     }

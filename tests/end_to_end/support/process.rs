@@ -19,8 +19,13 @@ pub struct Process {
 impl Process {
     /// Starts a program.
     pub fn start(command: &mut Command) -> Self {
+        Self::start_with_input(command, Stdio::null())
+    }
+
+    /// Starts a program with something of ours as its standard input.
+    pub fn start_with_input(command: &mut Command, input: Stdio) -> Self {
         let name = command.get_program().to_owned();
-        let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let started = command.stdin(input).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
         let mut child = started.unwrap_or_else(|error| panic!("cannot start {name:?}: {error}"));
         let log = Arc::new(Mutex::new(String::new()));
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();

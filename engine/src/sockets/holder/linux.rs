@@ -21,9 +21,23 @@ pub(super) fn find(protocol: Protocol, address: SocketAddr) -> Option<(u32, Stri
     sockets.retain(|socket| clash(socket.address, address));
     // One at the very address is more likely in the way than one at every address.
     sockets.sort_by_key(|socket| socket.address != address);
-    let pid = sockets.iter().find_map(|socket| process_with(socket.inode))?;
+    sockets.iter().find_map(|socket| process_with(socket.inode)).map(named)
+}
+
+/// The id and name of a process that has a Unix socket bound to `path`.
+pub(super) fn find_path(path: &Path) -> Option<(u32, String)> {
+    let table = fs::read_to_string("/proc/net/unix").ok()?;
+    // The inode stands before the path, which may have spaces.
+    let inodes = table.lines().filter_map(|line| {
+        let before = line.strip_suffix(path.to_str()?)?.strip_suffix(' ')?;
+        before.split_ascii_whitespace().nth(6)?.parse().ok()
+    });
+    inodes.filter_map(process_with).next().map(named)
+}
+
+fn named(pid: u32) -> (u32, String) {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    Some((pid, name.trim_end().to_owned()))
+    (pid, name.trim_end().to_owned())
 }
 
 /// A line of a table.

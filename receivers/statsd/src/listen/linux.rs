@@ -17,10 +17,12 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::{mem, ptr, slice};
+
+use super::DatagramSocket;
 
 /// Datagrams a call: at full load the cost of a call is spread over so many, and more gain nothing.
 const DATAGRAMS_AT_ONCE: usize = 64;
@@ -69,7 +71,7 @@ impl Waker {
 /// Reads datagrams.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    socket: UdpSocket,
+    socket: DatagramSocket,
     waker: Waker,
     ring: Ring,
     /// The last call filled the ring: more is there most likely, so the next one need not wait.
@@ -77,7 +79,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn new(socket: UdpSocket, largest_datagram: usize, waker: Waker) -> io::Result<Self> {
+    pub(crate) fn new(socket: DatagramSocket, largest_datagram: usize, waker: Waker) -> io::Result<Self> {
         Ok(Listener { socket, waker, ring: Ring::new(largest_datagram), more: false })
     }
 
@@ -126,7 +128,7 @@ impl Listener {
 }
 
 /// How many datagrams the kernel has dropped since the socket was made; `None` where it does not tell.
-pub(crate) fn kernel_drops(socket: &UdpSocket) -> Option<u32> {
+fn kernel_drops(socket: &DatagramSocket) -> Option<u32> {
     let mut numbers = [0_u32; MEMINFO_NUMBERS];
     let mut length = size_of_val(&numbers) as libc::socklen_t;
     // SAFETY: the kernel writes at most `length` bytes, which is the size of `numbers`.
@@ -263,13 +265,15 @@ fn read_address(bytes: &Sender) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
+
     use super::*;
 
     #[test]
     fn all_senders_are_told_but_for_a_sample_when_it_is_busy() {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
-        let mut listener = Listener::new(socket, 100, Waker::new().unwrap()).unwrap();
+        let mut listener = Listener::new(socket.into(), 100, Waker::new().unwrap()).unwrap();
         listener.ask_for_sources(true);
         let clients: Vec<UdpSocket> = (0..20).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
         let ports: Vec<u16> = clients.iter().map(|client| client.local_addr().unwrap().port()).collect();
@@ -291,7 +295,7 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket2::SockRef::from(&socket).set_recv_buffer_size(4_096).unwrap();
         let address = socket.local_addr().unwrap();
-        let mut listener = Listener::new(socket, 1_000, Waker::new().unwrap()).unwrap();
+        let mut listener = Listener::new(socket.into(), 1_000, Waker::new().unwrap()).unwrap();
         let before = listener.kernel_drops().unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         for _ in 0..200 {

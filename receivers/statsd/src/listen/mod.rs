@@ -1,6 +1,8 @@
-//! Reading datagrams from a socket, and being woken meanwhile.
+//! Reading from a socket, and being woken meanwhile.
 //!
-//! There are two listeners of the same shape. On Linux one system call fetches many datagrams; elsewhere (and on Linux
+//! `input` is what a reader reads from: datagrams, or the connections of a stream socket (`streams`, `framing`).
+//!
+//! There are two listeners for datagrams, of the same shape. On Linux one system call fetches many datagrams; elsewhere (and on Linux
 //! when built with `--cfg hornpipe_portable`) the standard library fetches one at a time. Both offer:
 //!
 //! * `Waker`: wakes a listener from another thread;
@@ -13,24 +15,57 @@
 //! * `kernel_drops(socket)`: how many datagrams the system has dropped because nobody read them in time, since the socket
 //!   was made; none where it does not tell. A listener tells it of its own socket.
 
+mod framing;
+mod input;
 #[cfg(all(target_os = "linux", not(hornpipe_portable)))]
 #[allow(unsafe_code)] // The one module with system calls; its argument stands at its top.
 mod linux;
 #[cfg(not(all(target_os = "linux", not(hornpipe_portable))))]
 mod portable;
+mod streams;
 
+#[cfg(test)]
+pub(crate) use framing::Framer;
+pub use framing::Framing;
+pub(crate) use input::{Input, Limits, Piece, Socket, WakeUp};
 #[cfg(all(target_os = "linux", not(hornpipe_portable)))]
-pub(crate) use linux::{Listener, Waker, kernel_drops};
+use linux::{Listener, Waker};
 #[cfg(not(all(target_os = "linux", not(hornpipe_portable))))]
-pub(crate) use portable::{Listener, Waker, kernel_drops};
+use portable::{Listener, Waker};
 
 use std::io;
 use std::net::UdpSocket;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixDatagram;
 
 use socket2::SockRef;
 
 /// What is asked for when the configuration does not say: 4 MiB hold about a tenth of a second of a socket's highest rate.
 const LARGE_RECEIVE_BUFFER: usize = 4 << 20;
+
+/// A socket that datagrams come from.
+#[derive(Debug)]
+pub(crate) enum DatagramSocket {
+    /// Over UDP.
+    Udp(UdpSocket),
+    /// At a path.
+    Unix(UnixDatagram),
+}
+
+impl AsRawFd for DatagramSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            DatagramSocket::Udp(socket) => socket.as_raw_fd(),
+            DatagramSocket::Unix(socket) => socket.as_raw_fd(),
+        }
+    }
+}
+
+impl From<UdpSocket> for DatagramSocket {
+    fn from(socket: UdpSocket) -> Self {
+        DatagramSocket::Udp(socket)
+    }
+}
 
 /// Gives a socket a receive buffer of `wanted` bytes, or with zero as many as [`LARGE_RECEIVE_BUFFER`]; as much of it as
 /// the system allows. Returns the bytes that it has then.
@@ -66,7 +101,7 @@ mod tests {
         enlarge_receive_buffer(&socket, 0).unwrap();
         let address = socket.local_addr().unwrap();
         let waker = Waker::new().unwrap();
-        let listener = Listener::new(socket, largest, waker.clone()).unwrap();
+        let listener = Listener::new(socket.into(), largest, waker.clone()).unwrap();
         (listener, waker, UdpSocket::bind("127.0.0.1:0").unwrap(), address)
     }
 
@@ -133,7 +168,7 @@ mod tests {
             // A machine without IPv6 has one address only.
             let Ok(socket) = UdpSocket::bind(local) else { continue };
             let address = socket.local_addr().unwrap();
-            let mut listener = Listener::new(socket, 100, Waker::new().unwrap()).unwrap();
+            let mut listener = Listener::new(socket.into(), 100, Waker::new().unwrap()).unwrap();
             let clients = [UdpSocket::bind(local).unwrap(), UdpSocket::bind(local).unwrap()];
             for asked in [false, true, false] {
                 listener.ask_for_sources(asked);

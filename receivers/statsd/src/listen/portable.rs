@@ -1,8 +1,10 @@
 //! The listener for systems without `recvmmsg`: the standard library, one datagram a call.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::time::Duration;
+
+use super::DatagramSocket;
 
 /// How long a wait lasts at most. Nothing wakes it; the caller looks around that often.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
@@ -24,7 +26,7 @@ impl Waker {
 /// Reads datagrams.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    socket: UdpSocket,
+    socket: DatagramSocket,
     /// One byte longer than the largest datagram: one that fills it was cut.
     buffer: Vec<u8>,
     /// Whether the socket's time-out is the long one.
@@ -33,7 +35,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn new(socket: UdpSocket, largest_datagram: usize, _waker: Waker) -> io::Result<Self> {
+    pub(crate) fn new(socket: DatagramSocket, largest_datagram: usize, _waker: Waker) -> io::Result<Self> {
         socket.set_read_timeout(Some(LONGEST_WAIT))?;
         Ok(Listener { socket, buffer: vec![0; largest_datagram + 1], waits: true, asks_for_sources: false })
     }
@@ -58,7 +60,7 @@ impl Listener {
         };
         let largest = self.buffer.len() - 1;
         let payload = self.buffer.get(..length.min(largest)).unwrap_or_default();
-        take(payload, length > largest, self.asks_for_sources.then_some(source));
+        take(payload, length > largest, source.filter(|_| self.asks_for_sources));
         Ok(1)
     }
 
@@ -68,8 +70,24 @@ impl Listener {
 }
 
 /// There is no portable way to ask.
-pub(crate) fn kernel_drops(_socket: &UdpSocket) -> Option<u32> {
+fn kernel_drops(_socket: &DatagramSocket) -> Option<u32> {
     None
+}
+
+impl DatagramSocket {
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self {
+            DatagramSocket::Udp(socket) => socket.set_read_timeout(timeout),
+            DatagramSocket::Unix(socket) => socket.set_read_timeout(timeout),
+        }
+    }
+
+    fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, Option<SocketAddr>)> {
+        match self {
+            DatagramSocket::Udp(socket) => socket.recv_from(buffer).map(|(length, source)| (length, Some(source))),
+            DatagramSocket::Unix(socket) => socket.recv(buffer).map(|length| (length, None)),
+        }
+    }
 }
 
 fn is_nothing(kind: ErrorKind) -> bool {

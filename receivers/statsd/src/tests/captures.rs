@@ -10,8 +10,10 @@ use hornpipe_model::{CheckStatus, MetricPoint, MetricValue, Timestamp, Window};
 
 use super::{Key, Value, by_key, some_time, sorted};
 use crate::aggregate::{Aggregator, Tally};
+use crate::config::Dialect;
 use crate::contexts::ContextLimit;
 use crate::flush::Merger;
+use crate::listen::{Framer, Framing, Piece};
 use crate::reason;
 use crate::slab::Slab;
 
@@ -47,13 +49,13 @@ struct Replayed {
 }
 
 fn replay(datagrams: &[Datagram]) -> Replayed {
-    let mut aggregator = Aggregator::new(Arc::new(ContextLimit::new(10_000)));
+    let mut aggregator = Aggregator::new(Arc::new(ContextLimit::new(10_000)), Dialect::Dogstatsd);
     for (number, datagram) in datagrams.iter().enumerate() {
         aggregator.datagram(&datagram.bytes, false, Duration::from_micros(number as u64));
     }
     let tally = aggregator.take_tally();
     let rejects = aggregator.rejects.drain_counts().collect();
-    let mut merger = Merger::new(1, Duration::from_secs(10), Duration::from_secs(300));
+    let mut merger = Merger::new(1, Duration::from_secs(10), Duration::from_secs(300), Dialect::Dogstatsd);
     let handover = aggregator.swap(Slab::default(), Vec::new());
     assert_eq!(handover.slab.lines, tally.held);
     merger.merge(0, handover);
@@ -161,6 +163,47 @@ fn every_capture_gives_what_its_text_says() {
     assert!(lines > 1_500, "{lines} lines are fewer than were captured");
 }
 
+/// The messages of a stream, cut in the most obvious way.
+fn messages(mut bytes: &[u8], framing: Framing) -> Vec<Datagram> {
+    let mut messages = Vec::new();
+    while !bytes.is_empty() {
+        let (message, rest) = match framing {
+            Framing::Newline => bytes.split_at(bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1),
+            Framing::Length => bytes[4..].split_at(u32::from_le_bytes(bytes[..4].try_into().unwrap()) as usize),
+        };
+        messages.push(Datagram { bytes: message.to_vec(), text: String::from_utf8_lossy(message).into_owned() });
+        bytes = rest;
+    }
+    messages
+}
+
+#[test]
+fn every_captured_stream_gives_what_its_text_says_wherever_it_is_cut() {
+    let mut lines = 0;
+    for (name, parts) in captures("streams") {
+        let framing = if name == "datadogpy-unix" { Framing::Length } else { Framing::Newline };
+        let bytes: Vec<u8> = parts.iter().flat_map(|part| part.bytes.clone()).collect();
+        let expected = expect(&messages(&bytes, framing));
+        for cut in [1, 7, 1_000, 65_535] {
+            let mut framer = Framer::new(framing, 65_535);
+            let mut datagrams = Vec::new();
+            let mut take = |piece: Piece<'_>| match piece {
+                Piece::Packet { payload, .. } => {
+                    datagrams.push(Datagram { bytes: payload.to_vec(), text: String::new() });
+                }
+                Piece::Bad { reason, .. } => panic!("{name}: {reason}"),
+            };
+            assert!(bytes.chunks(cut).all(|part| framer.feed(part, &mut take)), "{name}");
+            framer.finish(true, &mut take);
+            let replayed = replay(&datagrams);
+            assert_eq!(by_key(&replayed.points), expected.values, "{name} cut into {cut}");
+            assert_eq!(replayed.tally.received, expected.lines, "{name} cut into {cut}");
+        }
+        lines += expected.lines;
+    }
+    assert!(lines > 150, "{lines} lines are fewer than were captured");
+}
+
 #[test]
 fn every_gunicorn_from_19_9_on_counts_each_request() {
     let requests = [
@@ -175,6 +218,7 @@ fn every_gunicorn_from_19_9_on_counts_each_request() {
         ("old-25.0.0", 18),
         ("sync", 45),
         ("sync-tags-prefix", 17),
+        ("uds", 16),
     ];
     for (name, datagrams) in captures("gunicorn") {
         let prefix = if name == "sync-tags-prefix" { "shop.web." } else { "" };

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::{Key, Value, by_key, some_time, sorted};
 use crate::aggregate::Aggregator;
+use crate::config::Dialect;
 use crate::contexts::ContextLimit;
 use crate::flush::Merger;
 use crate::slab::Slab;
@@ -100,9 +101,9 @@ proptest! {
         windows in proptest::collection::vec(proptest::collection::vec(sent(), 0..12), 1..25),
     ) {
         let limit = Arc::new(ContextLimit::new(1_000));
-        let mut readers = [Aggregator::new(Arc::clone(&limit)), Aggregator::new(Arc::clone(&limit))];
+        let mut readers = [Aggregator::new(Arc::clone(&limit), Dialect::Dogstatsd), Aggregator::new(Arc::clone(&limit), Dialect::Dogstatsd)];
         let mut slabs = [Slab::default(), Slab::default()];
-        let mut merger = Merger::new(2, INTERVAL, COUNTER_EXPIRY);
+        let mut merger = Merger::new(2, INTERVAL, COUNTER_EXPIRY, Dialect::Dogstatsd);
         let mut filled: BTreeMap<Key, usize> = BTreeMap::new();
         let mut arrival = Duration::ZERO;
         for sent in &windows {
@@ -141,7 +142,7 @@ proptest! {
         ),
         truncated: bool,
     ) {
-        let mut aggregator = Aggregator::new(Arc::new(ContextLimit::new(5)));
+        let mut aggregator = Aggregator::new(Arc::new(ContextLimit::new(5)), Dialect::Dogstatsd);
         for datagram in &datagrams {
             aggregator.datagram(datagram, truncated, Duration::ZERO);
         }
@@ -162,8 +163,8 @@ fn window_of(aggregator: &mut Aggregator, merger: &mut Merger) -> BTreeMap<Key, 
 #[test]
 fn a_counter_is_filled_with_zeros_for_its_expiry_and_then_forgotten() {
     let limit = Arc::new(ContextLimit::new(10));
-    let mut aggregator = Aggregator::new(Arc::clone(&limit));
-    let mut merger = Merger::new(1, Duration::from_secs(10), Duration::from_secs(300));
+    let mut aggregator = Aggregator::new(Arc::clone(&limit), Dialect::Dogstatsd);
+    let mut merger = Merger::new(1, Duration::from_secs(10), Duration::from_secs(300), Dialect::Dogstatsd);
     aggregator.datagram(b"hits:3|c\nlevel:3|g\nusers:a|s\ntime:1|ms", false, Duration::ZERO);
     assert_eq!(window_of(&mut aggregator, &mut merger).len(), 4);
     let hits: Key = ("hits".to_owned(), "count", vec![], None);
@@ -182,8 +183,8 @@ fn a_counter_is_filled_with_zeros_for_its_expiry_and_then_forgotten() {
 
 #[test]
 fn a_series_in_use_keeps_its_index_and_context() {
-    let mut aggregator = Aggregator::new(Arc::new(ContextLimit::new(10)));
-    let mut merger = Merger::new(1, INTERVAL, COUNTER_EXPIRY);
+    let mut aggregator = Aggregator::new(Arc::new(ContextLimit::new(10)), Dialect::Dogstatsd);
+    let mut merger = Merger::new(1, INTERVAL, COUNTER_EXPIRY, Dialect::Dogstatsd);
     let mut created = 0;
     for _ in 0..10 {
         // Nothing is in use yet in the new window: what was named as expired goes now.
@@ -200,8 +201,8 @@ fn a_series_in_use_keeps_its_index_and_context() {
 
 #[test]
 fn a_bad_line_never_touches_its_neighbours() {
-    let mut aggregator = Aggregator::new(Arc::new(ContextLimit::new(10)));
-    let mut merger = Merger::new(1, INTERVAL, COUNTER_EXPIRY);
+    let mut aggregator = Aggregator::new(Arc::new(ContextLimit::new(10)), Dialect::Dogstatsd);
+    let mut merger = Merger::new(1, INTERVAL, COUNTER_EXPIRY, Dialect::Dogstatsd);
     aggregator.datagram(b"a:1|c\nbad\r\n\n\r\nb:2|g\r\nb:x|g\na:2|c\r\n", false, Duration::ZERO);
     let rejects: Vec<_> = aggregator.rejects.drain_counts().collect();
     assert_eq!(rejects, [("missing_type", 1), ("invalid_value", 1)]);
@@ -210,8 +211,8 @@ fn a_bad_line_never_touches_its_neighbours() {
 
 #[test]
 fn the_cut_line_of_a_truncated_datagram_is_dropped() {
-    let mut aggregator = Aggregator::new(Arc::new(ContextLimit::new(10)));
-    let mut merger = Merger::new(1, INTERVAL, COUNTER_EXPIRY);
+    let mut aggregator = Aggregator::new(Arc::new(ContextLimit::new(10)), Dialect::Dogstatsd);
+    let mut merger = Merger::new(1, INTERVAL, COUNTER_EXPIRY, Dialect::Dogstatsd);
     aggregator.datagram(b"a:1|c\na:12", true, Duration::ZERO);
     aggregator.datagram(b"a:1|c\n", true, Duration::ZERO);
     assert_eq!(aggregator.rejects.drain_counts().collect::<Vec<_>>(), [("truncated", 1)]);
@@ -219,4 +220,50 @@ fn the_cut_line_of_a_truncated_datagram_is_dropped() {
     assert_eq!((tally.received, tally.held, tally.truncated), (3, 2, 2));
     let a: Key = ("a".to_owned(), "count", vec![], None);
     assert_eq!(window_of(&mut aggregator, &mut merger)[&a], Value::Count { sum: 2.0, samples: 2 });
+}
+
+#[test]
+fn a_gauge_of_etsys_dialect_steps_from_the_window_before() {
+    let limit = Arc::new(ContextLimit::new(10));
+    let new = || Aggregator::new(Arc::clone(&limit), Dialect::Etsy);
+    let (mut aggregator, mut other) = (new(), new());
+    let mut merger = Merger::new(2, Duration::from_secs(10), Duration::ZERO, Dialect::Etsy);
+    let gauge: Key = ("depth".to_owned(), "gauge", vec![], None);
+    let windows = [
+        ("depth:10|g\ndepth:+5|g", "", Some(15.0)),
+        ("depth:-20|g", "depth:+1|g", Some(-4.0)),
+        ("", "", None),
+        ("depth:7|g|@0.1", "", Some(7.0)),
+        ("", "depth:+0.5|g", Some(7.5)),
+    ];
+    for (first, second, expected) in windows {
+        // Longer than any other series is known.
+        for _ in 0..40 {
+            aggregator.evict_some();
+            window_of(&mut aggregator, &mut merger);
+        }
+        aggregator.datagram(first.as_bytes(), false, Duration::ZERO);
+        other.datagram(second.as_bytes(), false, Duration::from_millis(1));
+        let handover = other.swap(Slab::default(), merger.expired(1));
+        merger.merge(1, handover);
+        let value = window_of(&mut aggregator, &mut merger).remove(&gauge);
+        assert_eq!(value, expected.map(Value::Gauge), "{first:?} {second:?}");
+    }
+}
+
+#[test]
+fn etsys_dialect_knows_counters_timers_and_sets_and_no_checks() {
+    let mut aggregator = Aggregator::new(Arc::new(ContextLimit::new(10)), Dialect::Etsy);
+    let mut merger = Merger::new(1, INTERVAL, COUNTER_EXPIRY, Dialect::Etsy);
+    aggregator.datagram(
+        b"gorets:1|c|@0.1\nglork:320|ms|@0.1\nuniques:765|s\n_sc|up|0\n_e{1,1}:a|b",
+        false,
+        Duration::ZERO,
+    );
+    assert_eq!(aggregator.rejects.drain_counts().collect::<Vec<_>>(), [("missing_value", 1), ("unknown_type", 1)]);
+    let values = window_of(&mut aggregator, &mut merger);
+    let value = |name: &str, kind| values[&(name.to_owned(), kind, vec![], None)].clone();
+    assert_eq!(value("gorets", "count"), Value::Count { sum: 10.0, samples: 1 });
+    assert_eq!(value("glork", "ms"), Value::Samples(vec![(320.0, 10.0)]));
+    assert_eq!(value("uniques", "gauge"), Value::Gauge(1.0));
 }

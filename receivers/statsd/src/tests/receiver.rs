@@ -1,5 +1,7 @@
 //! The whole receiver, on a real socket and a clock that moves when told to.
 
+mod transports;
+
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};

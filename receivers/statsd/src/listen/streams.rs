@@ -1,0 +1,325 @@
+//! The connections of a stream socket, all read by one thread. One that is idle takes a descriptor and no time: the system
+//! names those that have something.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, ErrorKind, Read};
+use std::net::{self, SocketAddr};
+use std::os::unix;
+use std::time::Duration;
+
+use mio::event::Source;
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use super::framing::Framer;
+use super::{Framing, Limits, Piece};
+
+const WAKER: Token = Token(0);
+const ACCEPTOR: Token = Token(1);
+const FIRST_CONNECTION: usize = 2;
+
+/// Connections that the system names at once.
+const EVENTS: usize = 256;
+
+/// A listening socket.
+#[derive(Debug)]
+pub(crate) enum Acceptor {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Acceptor {
+    pub(crate) fn tcp(socket: net::TcpListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Acceptor::Tcp(TcpListener::from_std(socket)))
+    }
+
+    pub(crate) fn unix(socket: unix::net::UnixListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Acceptor::Unix(UnixListener::from_std(socket)))
+    }
+
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Acceptor::Tcp(socket) => socket,
+            Acceptor::Unix(socket) => socket,
+        }
+    }
+
+    fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
+        match self {
+            Acceptor::Tcp(socket) => socket.accept().map(|(stream, peer)| (Stream::Tcp(stream), Some(peer))),
+            Acceptor::Unix(socket) => socket.accept().map(|(stream, _)| (Stream::Unix(stream), None)),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Stream::Tcp(stream) => stream,
+            Stream::Unix(stream) => stream,
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Unix(stream) => stream.read(buffer),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: Stream,
+    peer: Option<SocketAddr>,
+    framer: Framer,
+    /// It stands in the queue of those to be read.
+    is_queued: bool,
+}
+
+/// What reading a connection once has shown.
+enum Turn {
+    /// There may be more.
+    More,
+    /// There is nothing for now.
+    Idle,
+    /// The client has closed it.
+    Closed,
+    /// It broke, or makes no sense.
+    Broken,
+}
+
+/// A stream socket and its connections.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    poll: Poll,
+    events: Events,
+    acceptor: Acceptor,
+    /// Somebody may be waiting to be accepted.
+    may_accept: bool,
+    connections: HashMap<Token, Connection>,
+    /// Connections that may have something. The system names one once; it stays here until it has been read empty.
+    queue: VecDeque<Token>,
+    next: usize,
+    refused: u64,
+    framing: Framing,
+    limits: Limits,
+    buffer: Vec<u8>,
+}
+
+impl Streams {
+    pub(crate) fn new(mut acceptor: Acceptor, framing: Framing, limits: Limits) -> io::Result<(Self, Waker)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        poll.registry().register(acceptor.source(), ACCEPTOR, Interest::READABLE)?;
+        let streams = Streams {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            acceptor,
+            // Some may have come while another receiver had the socket.
+            may_accept: true,
+            connections: HashMap::new(),
+            queue: VecDeque::new(),
+            next: FIRST_CONNECTION,
+            refused: 0,
+            framing,
+            limits,
+            buffer: vec![0; limits.largest],
+        };
+        Ok((streams, waker))
+    }
+
+    /// Connections that are open, and those refused since the start.
+    pub(crate) fn connections(&self) -> (u64, u64) {
+        (self.connections.len() as u64, self.refused)
+    }
+
+    /// Accepts whoever waits and reads once from each connection that has something. Returns how many of all these were
+    /// there; before it waits, everything is read.
+    pub(crate) fn receive(&mut self, wait: bool, take: &mut impl FnMut(Piece<'_>)) -> io::Result<usize> {
+        let has_work = self.may_accept || !self.queue.is_empty();
+        let timeout = if wait && !has_work { None } else { Some(Duration::ZERO) };
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(0),
+            other => other?,
+        }
+        for event in &self.events {
+            match event.token() {
+                WAKER => {}
+                ACCEPTOR => self.may_accept = true,
+                token => enqueue(&mut self.connections, &mut self.queue, token),
+            }
+        }
+        let mut count = 0;
+        for _ in 0..self.queue.len() {
+            let Some(token) = self.queue.pop_front() else { break };
+            count += self.turn(token, take);
+        }
+        Ok(count + self.accept()?)
+    }
+
+    /// Ends all connections; `take` sees what they have not completed.
+    pub(crate) fn close(&mut self, take: &mut impl FnMut(Piece<'_>)) {
+        for (_, connection) in self.connections.drain() {
+            connection.framer.finish(false, take);
+        }
+    }
+
+    /// Reads once from a connection. Returns how often something was there: bytes or the end.
+    fn turn(&mut self, token: Token, take: &mut impl FnMut(Piece<'_>)) -> usize {
+        let Some(connection) = self.connections.get_mut(&token) else { return 0 };
+        connection.is_queued = false;
+        let turn = connection.read(&mut self.buffer, take);
+        match turn {
+            Turn::Idle => return 0,
+            Turn::More => enqueue(&mut self.connections, &mut self.queue, token),
+            Turn::Closed | Turn::Broken => {
+                if let Some(mut connection) = self.connections.remove(&token) {
+                    // It is closed right after.
+                    let _ = self.poll.registry().deregister(connection.stream.source());
+                    connection.framer.finish(matches!(turn, Turn::Closed), take);
+                }
+            }
+        }
+        1
+    }
+
+    /// Accepts all that wait. Beyond the limit they are closed at once, so that their clients know.
+    fn accept(&mut self) -> io::Result<usize> {
+        let mut count = 0;
+        while self.may_accept {
+            match self.acceptor.accept() {
+                Ok((stream, peer)) => {
+                    count += 1;
+                    self.add(stream, peer)?;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.may_accept = false,
+                // A client that has gone meanwhile, a signal.
+                Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(count)
+    }
+
+    fn add(&mut self, mut stream: Stream, peer: Option<SocketAddr>) -> io::Result<()> {
+        if self.connections.len() >= self.limits.connections {
+            self.refused += 1;
+            return Ok(());
+        }
+        let token = Token(self.next);
+        self.next += 1;
+        self.poll.registry().register(stream.source(), token, Interest::READABLE)?;
+        let framer = Framer::new(self.framing, self.limits.largest);
+        self.connections.insert(token, Connection { stream, peer, framer, is_queued: false });
+        // What came before it was registered is not named.
+        enqueue(&mut self.connections, &mut self.queue, token);
+        Ok(())
+    }
+}
+
+fn enqueue(connections: &mut HashMap<Token, Connection>, queue: &mut VecDeque<Token>, token: Token) {
+    if let Some(connection) = connections.get_mut(&token)
+        && !connection.is_queued
+    {
+        connection.is_queued = true;
+        queue.push_back(token);
+    }
+}
+
+impl Connection {
+    fn read(&mut self, buffer: &mut [u8], take: &mut impl FnMut(Piece<'_>)) -> Turn {
+        let length = match self.stream.read(buffer) {
+            Ok(0) => return Turn::Closed,
+            Ok(length) => length,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Turn::Idle,
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Turn::More,
+            Err(_) => return Turn::Broken,
+        };
+        let peer = self.peer;
+        let mut named = |piece: Piece<'_>| match piece {
+            Piece::Packet { payload, is_cut, .. } => take(Piece::Packet { payload, is_cut, source: peer }),
+            bad => take(bad),
+        };
+        let makes_sense = self.framer.feed(buffer.get(..length).unwrap_or_default(), &mut named);
+        if makes_sense { Turn::More } else { Turn::Broken }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// Reads until nothing is left; the good lines.
+    fn drain(streams: &mut Streams) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut take = |piece: Piece<'_>| {
+            if let Piece::Packet { payload, .. } = piece {
+                lines.extend(String::from_utf8_lossy(payload).lines().map(str::to_owned));
+            }
+        };
+        while streams.receive(false, &mut take).unwrap() > 0 {}
+        lines
+    }
+
+    fn open(connections: usize) -> (Streams, Waker, SocketAddr) {
+        let socket = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let limits = Limits { largest: 600, connections };
+        let (streams, waker) = Streams::new(Acceptor::tcp(socket).unwrap(), Framing::Newline, limits).unwrap();
+        (streams, waker, address)
+    }
+
+    #[test]
+    fn many_connections_are_read_and_none_waits_for_another() {
+        let (mut streams, _waker, address) = open(100);
+        let mut clients: Vec<net::TcpStream> = (0..50).map(|_| net::TcpStream::connect(address).unwrap()).collect();
+        for (number, client) in clients.iter_mut().enumerate() {
+            let text: String = (0..100).map(|line| format!("client{number}.line{line}:1|c\n")).collect();
+            client.write_all(text.as_bytes()).unwrap();
+        }
+        assert_eq!(drain(&mut streams).len(), 5_000);
+        assert_eq!(streams.connections(), (50, 0));
+        clients[7].write_all(b"half:1").unwrap();
+        assert_eq!(drain(&mut streams), [""; 0]);
+        clients[7].write_all(b"|c\n").unwrap();
+        clients.truncate(8);
+        assert_eq!(drain(&mut streams), ["half:1|c"]);
+        assert_eq!(streams.connections(), (8, 0));
+    }
+
+    #[test]
+    fn beyond_the_limit_a_connection_is_closed_and_counted() {
+        let (mut streams, _waker, address) = open(1);
+        let mut first = net::TcpStream::connect(address).unwrap();
+        drain(&mut streams);
+        let mut second = net::TcpStream::connect(address).unwrap();
+        drain(&mut streams);
+        assert_eq!(second.read(&mut [0; 8]).unwrap_or(0), 0);
+        first.write_all(b"a:1|c\n").unwrap();
+        assert_eq!((drain(&mut streams), streams.connections()), (vec!["a:1|c".to_owned()], (1, 1)));
+        drop(first);
+        drain(&mut streams);
+        let _third = net::TcpStream::connect(address).unwrap();
+        drain(&mut streams);
+        assert_eq!(streams.connections(), (1, 1));
+    }
+
+    #[test]
+    fn waiting_ends_when_somebody_wakes_it_even_beforehand() {
+        let (mut streams, waker, _address) = open(1);
+        drain(&mut streams);
+        waker.wake().unwrap();
+        assert_eq!(streams.receive(true, &mut |_| {}).unwrap(), 0);
+    }
+}
