@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{LogBatch, MetricBatch, Timestamp};
+use crate::{Log, LogBatch, MetricBatch, Timestamp};
 
 /// A kind of telemetry. The set is open; a pipeline carries one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,10 +74,7 @@ impl Data {
         let index = index as usize;
         match self {
             Data::Metrics(batch) => batch.points.get(index).map_or(Timestamp::UNKNOWN, |point| point.window.end),
-            Data::Logs(batch) => batch.records.get(index).map_or(Timestamp::UNKNOWN, |log| match log.time {
-                Timestamp::UNKNOWN => log.observed_time,
-                time => time,
-            }),
+            Data::Logs(batch) => batch.records.get(index).map_or(Timestamp::UNKNOWN, Log::time_or_observed),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Log records and their batches.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::{Resource, Scope, Timestamp, Value};
@@ -21,6 +22,16 @@ impl Body {
         match String::from_utf8(bytes) {
             Ok(text) => Body::Text(text.into_boxed_str()),
             Err(invalid) => Body::Bytes(invalid.into_bytes().into_boxed_slice()),
+        }
+    }
+
+    /// The body as text, where it is one: bytes that are not valid UTF-8 are replaced by U+FFFD. `None` for typed values
+    /// other than texts.
+    pub fn text(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Body::Text(text) => Some(Cow::Borrowed(text)),
+            Body::Bytes(bytes) => Some(String::from_utf8_lossy(bytes)),
+            Body::Value(value) => value.as_str().map(Cow::Borrowed),
         }
     }
 
@@ -110,6 +121,11 @@ impl Log {
         }
     }
 
+    /// The record's own time, or else when it was read; for backends that know one time only, as OTLP recommends.
+    pub fn time_or_observed(&self) -> Timestamp {
+        if self.time == Timestamp::UNKNOWN { self.observed_time } else { self.time }
+    }
+
     /// Bytes of this record, without its shared source.
     pub fn bytes(&self) -> usize {
         let attributes: usize = self.attributes.iter().map(|(key, value)| key.capacity() + value.bytes()).sum();
@@ -139,6 +155,13 @@ impl LogBatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_texts_and_bytes_have_a_text() {
+        assert_eq!(Body::from_bytes(vec![0xff, b'a']).text().as_deref(), Some("\u{fffd}a"));
+        assert_eq!(Body::Value(Value::from("x")).text().as_deref(), Some("x"));
+        assert_eq!(Body::Value(Value::Int(1)).text(), None);
+    }
 
     #[test]
     fn validity_of_a_body_is_decided_once() {

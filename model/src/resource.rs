@@ -63,6 +63,8 @@ impl Resource {
     pub const SERVICE_NAME: &'static str = "service.name";
     /// The key that tells apart processes of one service on one host.
     pub const SERVICE_INSTANCE_ID: &'static str = "service.instance.id";
+    /// The key by which an OTLP resource names Datadog's `source` of its logs, which selects their pipeline there.
+    pub const LOG_SOURCE: &'static str = "datadog.log.source";
 
     /// The value of an attribute.
     pub fn get(&self, key: &str) -> Option<&Value> {

@@ -5,7 +5,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hornpipe_model::{Context, Data, MetricBatch, MetricPoint, MetricValue, Origin, Scope, Tags, Timestamp, Window};
+use hornpipe_model::{
+    Body, Context, Data, Log, LogBatch, LogSource, MetricBatch, MetricPoint, MetricValue, Origin, Scope, Tags,
+    Timestamp, Window,
+};
 
 use super::bench::resource;
 
@@ -35,11 +38,23 @@ pub fn numbered_metrics(numbers: Range<u64>, end: Timestamp) -> Data {
     MetricBatch { resource: resource(), scope: Arc::new(Scope::default()), points }.into()
 }
 
+/// A batch of log records that were read at `time` and say the name of an item, one for each number.
+pub fn numbered_logs(numbers: Range<u64>, time: Timestamp) -> Data {
+    let source = Arc::new(LogSource::default());
+    let record = |number| Log::new(Body::Text(item_name(number).into()), time, Arc::clone(&source));
+    let records = numbers.map(record).collect();
+    LogBatch { resource: resource(), scope: Arc::new(Scope::default()), records }.into()
+}
+
 /// The numbers of a batch's items; of a counter as often as it counts.
 pub fn numbers_in(data: &Data) -> Vec<u64> {
-    let Data::Metrics(batch) = data else { return Vec::new() };
-    let number = |point: &MetricPoint| Some((item_number(point.context.name())?, times(&point.value)));
-    repeat(batch.points.iter().filter_map(number))
+    match data {
+        Data::Metrics(batch) => {
+            let number = |point: &MetricPoint| Some((item_number(point.context.name())?, times(&point.value)));
+            repeat(batch.points.iter().filter_map(number))
+        }
+        Data::Logs(batch) => batch.records.iter().filter_map(|log| item_number(&log.body.text()?)).collect(),
+    }
 }
 
 fn times(value: &MetricValue) -> f64 {
@@ -77,6 +92,7 @@ mod tests {
     fn numbers_survive_the_way_through_a_batch() {
         let data = numbered_metrics(3..6, Timestamp::from_secs(100));
         assert_each_once(3..6, numbers_in(&data));
+        assert_each_once(3..6, numbers_in(&numbered_logs(3..6, Timestamp::from_secs(100))));
     }
 
     #[test]

@@ -27,6 +27,6 @@ pub use contract::{
     check_receiver_contract,
 };
 pub use datadog::{CheckRun, FakeDatadog, SeriesKey, SeriesPoint, SeriesType, SketchPoint};
-pub use items::{assert_each_once, item_name, item_number, numbered_metrics, numbers_in};
-pub use otlp::{Attributes, FakeOtlp, HistogramTotal, OtlpPoint, OtlpValue, StreamKey};
+pub use items::{assert_each_once, item_name, item_number, numbered_logs, numbered_metrics, numbers_in};
+pub use otlp::{Attributes, FakeOtlp, HistogramTotal, OtlpLog, OtlpPoint, OtlpValue, StreamKey};
 pub use sink::{Collected, CollectingSink};

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use hornpipe_model::distribution::Rendering;
 use hornpipe_model::{
-    Body, CheckStatus, Data, Distribution, Log, MetricPoint, MetricValue, Resource, Tags, Temporality, Timestamp, Value,
+    Body, CheckStatus, Data, Distribution, Event, Log, MetricPoint, MetricValue, Resource, Tags, Temporality,
+    Timestamp, Value,
 };
 
 use crate::Verbosity;
@@ -136,10 +137,12 @@ fn write_tags(out: &mut String, tags: &Tags) {
 }
 
 fn write_log(out: &mut String, log: &Log) {
-    let time = if log.time == Timestamp::UNKNOWN { log.observed_time } else { log.time };
-    let _ = write!(out, "{}  log  ", clock_time(time));
+    let _ = write!(out, "{}  log  ", clock_time(log.time_or_observed()));
     if !log.event_name.is_empty() {
         let _ = write!(out, "[{}] ", log.event_name);
+    }
+    if let Some(event) = Event::from_log(log) {
+        let _ = write!(out, "{}: ", event.title);
     }
     match &log.body {
         Body::Text(text) => out.push_str(text),

@@ -14,7 +14,7 @@ use crate::delivery::{Delivery, DeliveryConfig, QueueConfig, RetryConfig};
 use crate::telemetry::{ComponentKind, ComponentTelemetry};
 use crate::testing::backend::{Backend, Behaviour, PATIENCE};
 use crate::testing::bench::{assert_accounted, build_context};
-use crate::testing::{FakeClock, assert_each_once, numbered_metrics};
+use crate::testing::{FakeClock, assert_each_once, numbered_logs, numbered_metrics};
 use crate::{Ack, AckOutcome, Batch, Outcome};
 
 /// An exporter on the bench, with a fake backend.
@@ -35,7 +35,11 @@ pub trait ExporterBench {
 
     /// A batch of one item for each number, none of which any batch had before.
     fn batch(&self, numbers: Range<u64>) -> Data {
-        numbered_metrics(numbers, self.clock().clock().unix())
+        let now = self.clock().clock().unix();
+        match self.signal() {
+            Signal::Metrics => numbered_metrics(numbers, now),
+            Signal::Logs => numbered_logs(numbers, now),
+        }
     }
 
     /// The numbers of the items that the backend has, doubled ones doubled.

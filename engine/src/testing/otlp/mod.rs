@@ -3,6 +3,7 @@
 mod checks;
 mod point;
 mod receive;
+mod record;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -19,6 +20,7 @@ use crate::testing::backend::{Backend, loopback};
 use crate::testing::items::{self, item_number};
 pub use point::{Attributes, HistogramTotal, OtlpPoint, OtlpValue, StreamKey};
 use receive::Services;
+pub use record::OtlpLog;
 
 /// A fake OTLP backend: takes metrics and logs over gRPC and over HTTP/protobuf on the same port.
 ///
@@ -60,6 +62,11 @@ impl FakeOtlp {
         self.all_points().into_iter().filter(|point| point.key.metric == metric).collect()
     }
 
+    /// The log records, in the order in which they came.
+    pub fn logs(&self) -> Vec<OtlpLog> {
+        self.services.taken().logs.iter().flat_map(record::records_of).collect()
+    }
+
     /// The total of a sum over all time: of delta points all values; of a cumulative stream the last value of each
     /// start time. `attributes` are those that a point must have; further ones do not matter.
     pub fn sum(&self, metric: &str, attributes: &[(&str, &str)]) -> f64 {
@@ -76,7 +83,8 @@ impl FakeOtlp {
         self.all_points().into_iter().map(|point| point.key.metric).collect()
     }
 
-    /// The numbers of the [numbered items](crate::testing::numbered_metrics) among the metrics, as often as they count.
+    /// The numbers of the [numbered items](crate::testing::numbered_metrics) among the metrics, as often as they count, and
+    /// those among the logs.
     pub fn numbers(&self) -> Vec<u64> {
         let points = self.all_points();
         let mut by_number: BTreeMap<u64, Vec<&OtlpPoint>> = BTreeMap::new();
@@ -85,15 +93,18 @@ impl FakeOtlp {
                 by_number.entry(number).or_default().push(point);
             }
         }
-        items::repeat(by_number.into_iter().map(|(number, points)| (number, totals::sum(&points))))
+        let mut numbers = items::repeat(by_number.into_iter().map(|(number, points)| (number, totals::sum(&points))));
+        numbers.extend(self.logs().iter().filter_map(|log| item_number(&log.body)));
+        numbers
     }
 
-    /// What was wrong with what came, in words: broken rules of the data model, and requests without a point.
+    /// What was wrong with what came, in words: broken rules of the data model, and requests without a point or record.
     pub fn violations(&self) -> Vec<String> {
         let points = self.all_points();
         let empty = self.services.taken().metrics.iter().filter(|request| point::points_of(request).is_empty()).count();
         let mut found = checks::violations(&points);
         found.extend((0..empty).map(|_| "a request without points".to_owned()));
+        found.extend(self.services.taken().logs.iter().flat_map(record::violations));
         found
     }
 

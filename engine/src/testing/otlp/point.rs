@@ -231,13 +231,13 @@ fn buckets_of(buckets: Option<&Buckets>) -> BTreeMap<i32, u64> {
 }
 
 /// Attributes by key, and whether a key came twice.
-fn attributes(pairs: &[KeyValue]) -> (Attributes, bool) {
+pub(super) fn attributes(pairs: &[KeyValue]) -> (Attributes, bool) {
     let found: Attributes = pairs.iter().map(|pair| (pair.key.clone(), text_of(pair.value.as_ref()))).collect();
     let has_repeated_key = found.len() < pairs.len();
     (found, has_repeated_key)
 }
 
-fn text_of(value: Option<&AnyValue>) -> String {
+pub(super) fn text_of(value: Option<&AnyValue>) -> String {
     match value.and_then(|value| value.value.as_ref()) {
         Some(Value::StringValue(text)) => text.clone(),
         Some(Value::BoolValue(value)) => value.to_string(),
