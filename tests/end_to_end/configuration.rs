@@ -54,7 +54,6 @@ fn all_mistakes_are_reported_at_once_with_their_places() {
         ("sometimes", "15:18 (exporters.otlp.temporality)", "cumulative, delta"),
         ("oltp", "21:34 (service.pipelines.metrics.exporters[2])", "did you mean `otlp`?"),
         ("does not support logs", "23:19 (service.pipelines.logs.receivers[0])", ""),
-        ("does not support logs", "24:19 (service.pipelines.logs.exporters[0])", ""),
     ];
     let errors: Vec<&str> = words.split("error: ").skip(1).collect();
     assert_eq!(errors.len(), expected.len(), "{words}");

@@ -41,11 +41,14 @@ pub struct OtlpConfig {
     /// `grpc` or `http/protobuf`. Default: `OTEL_EXPORTER_OTLP_PROTOCOL`, else `grpc`; for `otlp_http`: `http/protobuf`.
     pub protocol: Option<Protocol>,
     /// Where the backend is: for gRPC `host:port` (over TLS unless `tls.insecure`), `http://…` or `https://…`; for HTTP the
-    /// base URL, to which `/v1/metrics` is appended. Default: `OTEL_EXPORTER_OTLP_ENDPOINT`, else `http://localhost:4317`
-    /// for gRPC and `http://localhost:4318` for HTTP.
+    /// base URL, to which `/v1/metrics` or `/v1/logs` is appended. Default: `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` and
+    /// `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT` for their signal (over HTTP used as they are), `OTEL_EXPORTER_OTLP_ENDPOINT`, else
+    /// `http://localhost:4317` for gRPC and `http://localhost:4318` for HTTP.
     pub endpoint: Option<String>,
     /// The whole URL for metrics, used as it is (HTTP only).
     pub metrics_endpoint: Option<String>,
+    /// The whole URL for logs, used as it is (HTTP only).
+    pub logs_endpoint: Option<String>,
     /// Headers of every request: a map, or a list of `name` and `value`. Default: `OTEL_EXPORTER_OTLP_HEADERS`.
     pub headers: Option<Headers>,
     /// TLS.
@@ -72,6 +75,7 @@ impl Default for OtlpConfig {
             protocol: None,
             endpoint: None,
             metrics_endpoint: None,
+            logs_endpoint: None,
             headers: None,
             tls: TlsConfig::default(),
             compression: Compression::Gzip,
@@ -131,8 +135,8 @@ impl OtlpConfig {
 impl ComponentType for OtlpConfig {
     const TYPE: &'static str = "otlp";
     const ALIASES: &'static [&'static str] = &["otlp_grpc"];
-    const SIGNALS: &'static [Signal] = &[Signal::Metrics];
-    const SUMMARY: &'static str = "sends metrics to any OTLP backend, over gRPC or HTTP";
+    const SIGNALS: &'static [Signal] = &[Signal::Metrics, Signal::Logs];
+    const SUMMARY: &'static str = "sends metrics and logs to any OTLP backend, over gRPC or HTTP";
 }
 
 impl ExporterConfig for OtlpConfig {
@@ -175,7 +179,7 @@ impl ComponentType for OtlpHttpConfig {
     const TYPE: &'static str = "otlp_http";
     const ALIASES: &'static [&'static str] = &["otlphttp"];
     const SIGNALS: &'static [Signal] = OtlpConfig::SIGNALS;
-    const SUMMARY: &'static str = "sends metrics to any OTLP backend, over HTTP";
+    const SUMMARY: &'static str = "sends metrics and logs to any OTLP backend, over HTTP";
 }
 
 impl ExporterConfig for OtlpHttpConfig {

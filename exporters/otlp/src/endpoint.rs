@@ -4,14 +4,25 @@ use hornpipe_engine::config::Environment;
 use hornpipe_engine::http::Endpoint;
 
 use crate::config::{OtlpConfig, Protocol};
-use crate::settings::{self, Problem, variable};
+use crate::http;
+use crate::settings::{self, Endpoints, Problem, variable};
 
-/// The path of metrics below an HTTP base URL.
-const METRICS_PATH: &str = "/v1/metrics";
+/// How the endpoint of one signal is named.
+struct Names<'a> {
+    /// The option for this signal alone.
+    option: &'static str,
+    /// Its value.
+    set: Option<&'a str>,
+    /// The variable for this signal alone.
+    variable: &'static str,
+    /// The signal's path below an HTTP base URL.
+    path: &'static str,
+}
 
-/// The endpoint for metrics.
+/// The endpoints of all signals.
 ///
-/// Without any setting it is the specification's: plaintext to this host, as a Collector beside us listens.
+/// What counts, from first to last: the signal's own option, `endpoint`, the signal's own variable, the variable for all.
+/// Without any of them it is the specification's default: plaintext to this host, as a Collector beside us listens.
 ///
 /// # Errors
 /// Every endpoint that cannot be used.
@@ -19,23 +30,68 @@ pub(crate) fn resolve(
     config: &OtlpConfig,
     protocol: Protocol,
     environment: &dyn Environment,
-) -> Result<Endpoint, Vec<Problem>> {
+) -> Result<Endpoints, Vec<Problem>> {
+    let metrics = Names {
+        option: "metrics_endpoint",
+        set: config.metrics_endpoint.as_deref(),
+        variable: settings::METRICS_ENDPOINT,
+        path: http::METRICS_ROUTE,
+    };
+    let logs = Names {
+        option: "logs_endpoint",
+        set: config.logs_endpoint.as_deref(),
+        variable: settings::LOGS_ENDPOINT,
+        path: http::LOGS_ROUTE,
+    };
     let mut problems = Vec::new();
     let base = base(config, protocol, environment).map_err(|problem| problems.push(problem)).ok();
-    let own = match &config.metrics_endpoint {
-        None => None,
-        Some(_) if protocol == Protocol::Grpc => {
-            problems.push(Problem::new("metrics_endpoint", "is for HTTP only: with gRPC all signals go to `endpoint`"));
-            None
-        }
-        Some(text) => parse_http(text).map_err(|why| problems.push(Problem::new("metrics_endpoint", why))).ok(),
-    };
-    match (own, base) {
-        _ if !problems.is_empty() => Err(problems),
-        (Some(endpoint), _) => Ok(endpoint),
-        (None, Some(base)) if protocol == Protocol::HttpProtobuf => Ok(base.join(METRICS_PATH)),
-        (None, Some(base)) => Ok(base),
-        (None, None) => Err(problems),
+    let has_endpoint = is_set(config.endpoint.as_deref());
+    let [metrics, logs] = [metrics, logs].map(|names| {
+        let own = match (names.set, has_endpoint) {
+            (Some(text), _) => own_option(names.option, text, protocol).map(Some),
+            (None, true) => Ok(None),
+            (None, false) => own_variable(names.variable, config, protocol, environment),
+        };
+        let own = own.map_err(|problem| problems.push(problem)).ok().flatten();
+        own.or_else(|| {
+            let base = base.as_ref()?;
+            Some(if protocol == Protocol::HttpProtobuf { base.join(names.path) } else { base.clone() })
+        })
+    });
+    match (metrics, logs) {
+        (Some(metrics), Some(logs)) if problems.is_empty() => Ok(Endpoints { metrics, logs }),
+        _ => Err(problems),
+    }
+}
+
+/// The endpoint that a signal's own option names.
+fn own_option(option: &'static str, text: &str, protocol: Protocol) -> Result<Endpoint, Problem> {
+    match protocol {
+        Protocol::Grpc => Err(Problem::new(option, "is for HTTP only: with gRPC all signals go to `endpoint`")),
+        Protocol::HttpProtobuf => parse_http(text).map_err(|why| Problem::new(option, why)),
+    }
+}
+
+/// The endpoint that a signal's own variable names.
+fn own_variable(
+    name: &str,
+    config: &OtlpConfig,
+    protocol: Protocol,
+    environment: &dyn Environment,
+) -> Result<Option<Endpoint>, Problem> {
+    let Some(text) = variable(environment, "endpoint", name)? else { return Ok(None) };
+    let endpoint = parse(&text, config, protocol);
+    endpoint.map(Some).map_err(|why| Problem::new("endpoint", format!("{name} {why}")))
+}
+
+fn is_set(text: Option<&str>) -> bool {
+    text.is_some_and(|text| !text.is_empty())
+}
+
+fn parse(text: &str, config: &OtlpConfig, protocol: Protocol) -> Result<Endpoint, String> {
+    match protocol {
+        Protocol::Grpc => parse_grpc(text, config.tls.insecure),
+        Protocol::HttpProtobuf => parse_http(text),
     }
 }
 
@@ -50,18 +106,14 @@ pub(crate) fn is_datadog_intake(host: &str) -> bool {
 }
 
 fn base(config: &OtlpConfig, protocol: Protocol, environment: &dyn Environment) -> Result<Endpoint, Problem> {
-    let parse = |text: &str| match protocol {
-        Protocol::Grpc => parse_grpc(text, config.tls.insecure),
-        Protocol::HttpProtobuf => parse_http(text),
-    };
     if let Some(text) = config.endpoint.as_deref().filter(|text| !text.is_empty()) {
-        return parse(text).map_err(|why| Problem::new("endpoint", why));
+        return parse(text, config, protocol).map_err(|why| Problem::new("endpoint", why));
     }
     let (name, text) = match variable(environment, "endpoint", settings::ENDPOINT)? {
         Some(text) => (settings::ENDPOINT, text),
         None => ("the default", default_endpoint(protocol).to_owned()),
     };
-    parse(&text).map_err(|why| Problem::new("endpoint", format!("{name} {why}")))
+    parse(&text, config, protocol).map_err(|why| Problem::new("endpoint", format!("{name} {why}")))
 }
 
 fn default_endpoint(protocol: Protocol) -> &'static str {

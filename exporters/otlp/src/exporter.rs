@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use hornpipe_engine::Clock;
 use hornpipe_engine::component::{Admission, BuildContext, BuildError, Encoded, Exporter, Request, SendOutcome};
 use hornpipe_engine::http::{Compression, TlsConfig};
 use hornpipe_engine::telemetry::ComponentTelemetry;
-use hornpipe_model::{Data, Temporality};
+use hornpipe_model::{Data, Signal, Temporality};
 
 use crate::admission::{Conversion, Limits};
 use crate::config::Protocol;
-use crate::encode::Encoding;
+use crate::encode::{Encoding, Routes};
 use crate::grpc::{self, GrpcSender};
 use crate::http::{self, HttpSender};
-use crate::settings::Settings;
+use crate::settings::{Endpoints, Settings};
 
 /// Sends batches to one OTLP backend.
 pub(crate) struct OtlpExporter {
@@ -25,7 +26,7 @@ pub(crate) struct OtlpExporter {
 }
 
 enum Transport {
-    Grpc(GrpcSender),
+    Grpc { metrics: GrpcSender, logs: GrpcSender },
     Http(HttpSender),
 }
 
@@ -37,17 +38,26 @@ impl OtlpExporter {
     pub(crate) fn new(settings: Settings, tls: &TlsConfig, context: BuildContext) -> Result<Self, BuildError> {
         let (encoding, transport) = match settings.protocol {
             Protocol::Grpc => {
-                let encoding = Encoding { metrics_route: grpc::METRICS_ROUTE, compression: Compression::None };
-                (encoding, Transport::Grpc(GrpcSender::new(&settings, tls, context.clock)?))
+                let routes = Routes { metrics: grpc::METRICS_ROUTE, logs: grpc::LOGS_ROUTE };
+                (Encoding { routes, compression: Compression::None }, over_grpc(&settings, tls, context.clock)?)
             }
             Protocol::HttpProtobuf => {
-                let encoding = Encoding { metrics_route: http::METRICS_ROUTE, compression: settings.compression };
-                (encoding, Transport::Http(HttpSender::new(&settings, tls, context.clock)?))
+                let routes = Routes { metrics: http::METRICS_ROUTE, logs: http::LOGS_ROUTE };
+                let sender = HttpSender::new(&settings, tls, context.clock)?;
+                (Encoding { routes, compression: settings.compression }, Transport::Http(sender))
             }
         };
         let Settings { temporality, limits, .. } = settings;
         Ok(OtlpExporter { temporality, limits, encoding, transport, telemetry: context.telemetry })
     }
+}
+
+/// Both signals share a connection where they go to one backend.
+fn over_grpc(settings: &Settings, tls: &TlsConfig, clock: Clock) -> Result<Transport, BuildError> {
+    let Endpoints { metrics: to_metrics, logs: to_logs } = &settings.endpoints;
+    let metrics = GrpcSender::new(to_metrics, settings, tls, clock.clone())?;
+    let logs = if to_logs == to_metrics { metrics.clone() } else { GrpcSender::new(to_logs, settings, tls, clock)? };
+    Ok(Transport::Grpc { metrics, logs })
 }
 
 #[async_trait]
@@ -61,9 +71,10 @@ impl Exporter for OtlpExporter {
     }
 
     async fn send(&self, request: &Request) -> SendOutcome {
-        match &self.transport {
-            Transport::Grpc(sender) => sender.send(request).await,
-            Transport::Http(sender) => sender.send(request).await,
+        match (&self.transport, request.signal) {
+            (Transport::Grpc { metrics, .. }, Signal::Metrics) => metrics.send(request).await,
+            (Transport::Grpc { logs, .. }, Signal::Logs) => logs.send(request).await,
+            (Transport::Http(sender), _) => sender.send(request).await,
         }
     }
 }

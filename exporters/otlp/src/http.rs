@@ -2,20 +2,21 @@
 
 use hornpipe_engine::Clock;
 use hornpipe_engine::component::{BuildError, Request, SendOutcome};
-use hornpipe_engine::http::{Compression, Endpoint, HttpClient, TlsConfig};
+use hornpipe_engine::http::{Compression, HttpClient, TlsConfig};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 
 use crate::response;
-use crate::settings::Settings;
+use crate::settings::{Endpoints, Settings};
 
-/// What encoded metrics are for.
+/// The paths of the signals below a base URL.
 pub(crate) const METRICS_ROUTE: &str = "/v1/metrics";
+pub(crate) const LOGS_ROUTE: &str = "/v1/logs";
 
 /// Sends requests to one backend.
 pub(crate) struct HttpSender {
     client: HttpClient,
-    metrics_endpoint: Endpoint,
+    endpoints: Endpoints,
     headers: HeaderMap,
 }
 
@@ -27,15 +28,16 @@ impl HttpSender {
     pub(crate) fn new(settings: &Settings, tls: &TlsConfig, clock: Clock) -> Result<Self, BuildError> {
         Ok(HttpSender {
             client: HttpClient::new(tls, clock)?,
-            metrics_endpoint: settings.metrics_endpoint.clone(),
+            endpoints: settings.endpoints.clone(),
             headers: all_headers(&settings.headers, settings.compression),
         })
     }
 
     /// Sends a request whose body is compressed already.
     pub(crate) async fn send(&self, request: &Request) -> SendOutcome {
-        match self.client.post(&self.metrics_endpoint, self.headers.clone(), request.body.clone()).await {
-            Ok(answer) => response::of_http(&answer, &self.metrics_endpoint),
+        let endpoint = self.endpoints.of(request.signal);
+        match self.client.post(endpoint, self.headers.clone(), request.body.clone()).await {
+            Ok(answer) => response::of_http(&answer, endpoint),
             Err(error) => SendOutcome::Retryable { after: None, error: error.to_string() },
         }
     }

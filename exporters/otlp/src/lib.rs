@@ -1,14 +1,15 @@
-//! The `otlp` exporter: metrics to any OTLP backend, over gRPC or HTTP.
+//! The `otlp` exporter: metrics and logs to any OTLP backend, over gRPC or HTTP.
 //!
 //! A batch passes three steps, each in a module of its own:
 //!
-//! 1. `admission`, in order and before the queue: counts become sums and distributions exponential histograms, of the
+//! 1. `admission`, in order and before the queue, of metrics: counts become sums and distributions exponential histograms, of the
 //!    window alone or of everything since the start of the series.
-//! 2. `encode`: points become `ExportMetricsServiceRequest` messages below the size that backends take. Pure.
+//! 2. `encode`: points become `ExportMetricsServiceRequest` messages below the size that backends take, log records
+//!    `ExportLogsServiceRequest`s. Pure.
 //! 3. `grpc` or `http`: one request is sent once, and `response` says what the answer means for it.
 //!
-//! `settings` puts the options and the `OTEL_EXPORTER_OTLP_*` variables together. Another signal gets its own encoding
-//! and route beside those of metrics; everything else is shared.
+//! `settings` puts the options and the `OTEL_EXPORTER_OTLP_*` variables together. A signal has its
+//! own encoding, route and endpoint; everything else is shared.
 
 mod admission;
 mod config;

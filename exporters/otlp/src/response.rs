@@ -62,7 +62,8 @@ pub(crate) fn of_grpc(status: &Status, endpoint: &Endpoint) -> SendOutcome {
 
 /// The outcome of an answer that says yes, of either protocol.
 ///
-/// A body that is no OTLP response changes nothing about the yes: to send the data again would only double it.
+/// The response of metrics is read for every signal: that of logs has the same fields at the same places, under another
+/// name. A body that is no OTLP response changes nothing about the yes: to send the data again would only double it.
 pub(crate) fn of_success(body: &[u8], endpoint: &Endpoint) -> SendOutcome {
     match ExportMetricsServiceResponse::decode(body) {
         Ok(response) => {
@@ -107,7 +108,8 @@ fn http_advice(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "check the credentials in `headers`",
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            "check the endpoint: /v1/metrics is appended to `endpoint`, `metrics_endpoint` is used as it is"
+            "check the endpoint: /v1/metrics or /v1/logs is appended to `endpoint`; `metrics_endpoint` and `logs_endpoint` \
+             are used as they are"
         }
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "check that the backend takes OTLP as protobuf, and the compression",
         status if status.is_redirection() => "redirects are not followed: set `endpoint` to where it leads",
@@ -119,7 +121,7 @@ fn grpc_advice(code: Code) -> &'static str {
     match code {
         Code::Unauthenticated | Code::PermissionDenied => "check the credentials in `headers`",
         Code::Unimplemented => {
-            "check that an OTLP metrics backend listens there, and that it knows the compression; \
+            "check that an OTLP backend for this signal listens there, and that it knows the compression; \
              for OTLP over HTTP set `protocol: http/protobuf`"
         }
         _ => "",

@@ -6,7 +6,7 @@
 use hornpipe_engine::config::Environment;
 use hornpipe_engine::delivery::DeliveryConfig;
 use hornpipe_engine::http::{Compression, Endpoint};
-use hornpipe_model::Temporality;
+use hornpipe_model::{Signal, Temporality};
 use http::HeaderMap;
 
 use crate::admission::Limits;
@@ -15,6 +15,8 @@ use crate::endpoint;
 use crate::headers;
 
 pub(crate) const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+pub(crate) const METRICS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
+pub(crate) const LOGS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT";
 pub(crate) const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 pub(crate) const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
 pub(crate) const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
@@ -34,12 +36,28 @@ impl Problem {
     }
 }
 
+/// Where each signal goes. gRPC: host and port. HTTP: the whole URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoints {
+    pub(crate) metrics: Endpoint,
+    pub(crate) logs: Endpoint,
+}
+
+impl Endpoints {
+    /// The endpoint of a signal.
+    pub(crate) fn of(&self, signal: Signal) -> &Endpoint {
+        match signal {
+            Signal::Metrics => &self.metrics,
+            Signal::Logs => &self.logs,
+        }
+    }
+}
+
 /// Everything decided.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) protocol: Protocol,
-    /// gRPC: host and port. HTTP: the whole URL for metrics.
-    pub(crate) metrics_endpoint: Endpoint,
+    pub(crate) endpoints: Endpoints,
     pub(crate) headers: HeaderMap,
     pub(crate) compression: Compression,
     pub(crate) temporality: Temporality,
@@ -58,20 +76,20 @@ impl Settings {
         let temporality = temporality(config, environment).map_err(|problem| problems.push(problem)).ok();
         let headers = headers::resolve(config, environment).map_err(|found| problems.extend(found)).ok();
         // Without a protocol nothing can be said about an endpoint.
-        let endpoint = protocol.and_then(|protocol| {
+        let endpoints = protocol.and_then(|protocol| {
             if let Some(problem) = compression_problem(config.compression, protocol) {
                 problems.push(problem);
             }
             endpoint::resolve(config, protocol, environment).map_err(|found| problems.extend(found)).ok()
         });
-        let (Some(protocol), Some(temporality), Some(headers), Some(metrics_endpoint), true) =
-            (protocol, temporality, headers, endpoint, problems.is_empty())
+        let (Some(protocol), Some(temporality), Some(headers), Some(endpoints), true) =
+            (protocol, temporality, headers, endpoints, problems.is_empty())
         else {
             return Err(problems);
         };
         Ok(Settings {
             protocol,
-            metrics_endpoint,
+            endpoints,
             headers,
             compression: config.compression,
             temporality,
@@ -83,14 +101,14 @@ impl Settings {
     /// What can be used, but probably does not do what was meant.
     pub(crate) fn warnings(&self) -> Vec<Problem> {
         let mut warnings = Vec::new();
-        if !endpoint::is_datadog_intake(self.metrics_endpoint.host()) {
-            return warnings;
-        }
-        if self.temporality != Temporality::Delta {
+        let is_datadog = |endpoint: &Endpoint| endpoint::is_datadog_intake(endpoint.host());
+        let metrics_to_datadog = is_datadog(&self.endpoints.metrics);
+        if metrics_to_datadog && self.temporality != Temporality::Delta {
             let message = "Datadog's OTLP intake refuses cumulative sums and histograms: set `temporality: delta`";
             warnings.push(Problem::new("temporality", message));
         }
-        if self.protocol != Protocol::HttpProtobuf {
+        let any_to_datadog = metrics_to_datadog || is_datadog(&self.endpoints.logs);
+        if any_to_datadog && self.protocol != Protocol::HttpProtobuf {
             let message = "Datadog's OTLP intake speaks HTTP only: set `protocol: http/protobuf`";
             warnings.push(Problem::new("protocol", message));
         }

@@ -1,13 +1,15 @@
-//! What every exporter promises, over both protocols and in both temporalities.
+//! What every exporter promises, over both protocols, for both signals and in both temporalities.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 use hornpipe_engine::component::{BuildContext, Exporter, ExporterConfig};
 use hornpipe_engine::testing::{Backend, ExporterBench, FakeClock, FakeOtlp, check_exporter_contract};
+use hornpipe_model::Signal;
 use hornpipe_otlp_exporter::{OtlpConfig, Protocol, TemporalityPreference};
 use tokio::net::TcpListener;
 
 struct Bench {
+    signal: Signal,
     time: FakeClock,
     backend: FakeOtlp,
     protocol: Protocol,
@@ -15,6 +17,10 @@ struct Bench {
 }
 
 impl ExporterBench for Bench {
+    fn signal(&self) -> Signal {
+        self.signal
+    }
+
     fn clock(&self) -> &FakeClock {
         &self.time
     }
@@ -38,23 +44,25 @@ impl ExporterBench for Bench {
     }
 }
 
-async fn check(protocol: Protocol, temporality: TemporalityPreference) {
+async fn check(signal: Signal, protocol: Protocol, temporality: TemporalityPreference) {
     let time = FakeClock::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let backend = FakeOtlp::start_at(listener, time.clock());
-    let bench = Bench { time, backend, protocol, temporality };
+    let bench = Bench { signal, time, backend, protocol, temporality };
     check_exporter_contract(&bench).await;
     bench.backend.assert_clean();
 }
 
 #[tokio::test]
 async fn the_contract_holds_over_grpc() {
-    check(Protocol::Grpc, TemporalityPreference::Cumulative).await;
-    check(Protocol::Grpc, TemporalityPreference::Delta).await;
+    check(Signal::Metrics, Protocol::Grpc, TemporalityPreference::Cumulative).await;
+    check(Signal::Metrics, Protocol::Grpc, TemporalityPreference::Delta).await;
+    check(Signal::Logs, Protocol::Grpc, TemporalityPreference::Cumulative).await;
 }
 
 #[tokio::test]
 async fn the_contract_holds_over_http() {
-    check(Protocol::HttpProtobuf, TemporalityPreference::Cumulative).await;
-    check(Protocol::HttpProtobuf, TemporalityPreference::Delta).await;
+    check(Signal::Metrics, Protocol::HttpProtobuf, TemporalityPreference::Cumulative).await;
+    check(Signal::Metrics, Protocol::HttpProtobuf, TemporalityPreference::Delta).await;
+    check(Signal::Logs, Protocol::HttpProtobuf, TemporalityPreference::Cumulative).await;
 }

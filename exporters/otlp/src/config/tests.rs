@@ -31,7 +31,7 @@ fn resolved(config: &OtlpConfig, environment: &FixedEnvironment) -> Settings {
 /// The protocol, the endpoint and the temporality that come out.
 fn essence(config: &OtlpConfig, environment: &FixedEnvironment) -> (Protocol, String, Temporality) {
     let settings = resolved(config, environment);
-    (settings.protocol, settings.metrics_endpoint.to_string(), settings.temporality)
+    (settings.protocol, settings.endpoints.metrics.to_string(), settings.temporality)
 }
 
 fn environment(variables: &[(&str, &str)]) -> FixedEnvironment {
@@ -76,8 +76,42 @@ fn an_option_wins_over_its_variable() {
 }
 
 #[test]
+fn each_signal_has_an_endpoint_of_its_own() {
+    const METRICS: (&str, &str) = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://m:1/own");
+    const LOGS: (&str, &str) = ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://l:1/own");
+    const ALL: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all:1/base");
+    let http = |yaml: &str| OtlpConfig { protocol: Some(Protocol::HttpProtobuf), ..config(yaml) };
+    let endpoints = |config: &OtlpConfig, variables: &[(&str, &str)]| {
+        let endpoints = resolved(config, &environment(variables)).endpoints;
+        (endpoints.metrics.to_string(), endpoints.logs.to_string())
+    };
+    let cases = [
+        ("{}", &[][..], ("http://localhost:4318/v1/metrics", "http://localhost:4318/v1/logs")),
+        ("{}", &[ALL][..], ("http://all:1/base/v1/metrics", "http://all:1/base/v1/logs")),
+        ("{}", &[ALL, LOGS][..], ("http://all:1/base/v1/metrics", "http://l:1/own")),
+        ("{}", &[METRICS, LOGS][..], ("http://m:1/own", "http://l:1/own")),
+        ("{endpoint: 'http://set:1'}", &[ALL, METRICS, LOGS], ("http://set:1/v1/metrics", "http://set:1/v1/logs")),
+        ("{logs_endpoint: 'http://set:1/x'}", &[ALL, LOGS], ("http://all:1/base/v1/metrics", "http://set:1/x")),
+        ("{metrics_endpoint: 'http://set:1/x'}", &[LOGS], ("http://set:1/x", "http://l:1/own")),
+    ];
+    for (yaml, variables, (metrics, logs)) in cases {
+        assert_eq!(endpoints(&http(yaml), variables), (metrics.to_owned(), logs.to_owned()), "{yaml} {variables:?}");
+    }
+    let grpc = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all:1"), ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://logs:1")];
+    let expected = ("http://all:1".to_owned(), "http://logs:1".to_owned());
+    assert_eq!(endpoints(&OtlpConfig::default(), &grpc), expected);
+}
+
+#[test]
 fn an_empty_variable_counts_as_unset() {
-    let names = [settings::ENDPOINT, settings::HEADERS, settings::PROTOCOL, settings::TEMPORALITY];
+    let names = [
+        settings::ENDPOINT,
+        settings::METRICS_ENDPOINT,
+        settings::LOGS_ENDPOINT,
+        settings::HEADERS,
+        settings::PROTOCOL,
+        settings::TEMPORALITY,
+    ];
     let empty = environment(&names.map(|name| (name, " ")));
     assert_eq!(essence(&OtlpConfig::default(), &empty), essence(&OtlpConfig::default(), &environment(&[])));
 }
@@ -86,7 +120,7 @@ fn an_empty_variable_counts_as_unset() {
 fn all_that_is_wrong_is_reported_at_once_and_no_value_is_repeated() {
     let environment = environment(&[("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "hunter2")]);
     let config = config(
-        "{endpoint: 'hunter2', metrics_endpoint: 'http://x', headers: {a b: hunter2}, compression: deflate, max_size: 2, \
+        "{endpoint: 'hunter2', metrics_endpoint: 'http://x', logs_endpoint: 'http://x', headers: {a b: hunter2}, compression: deflate, max_size: 2, \
          max_streams: 0, tls: {key_file: k}, protocol: grpc}",
     );
     let found = found(&config, &environment);
@@ -101,6 +135,7 @@ fn all_that_is_wrong_is_reported_at_once_and_no_value_is_repeated() {
         "compression",
         "endpoint",
         "metrics_endpoint",
+        "logs_endpoint",
     ];
     assert_eq!(options, expected);
 }
@@ -109,6 +144,8 @@ fn all_that_is_wrong_is_reported_at_once_and_no_value_is_repeated() {
 fn a_variable_that_cannot_be_used_is_named() {
     for (name, value, option) in [
         (settings::ENDPOINT, "collector", "endpoint"),
+        (settings::METRICS_ENDPOINT, "collector", "endpoint"),
+        (settings::LOGS_ENDPOINT, "collector", "endpoint"),
         (settings::HEADERS, "api-key", "headers"),
         (settings::PROTOCOL, "http/json", "protocol"),
         (settings::TEMPORALITY, "sometimes", "temporality"),

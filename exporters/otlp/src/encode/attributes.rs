@@ -4,7 +4,7 @@ use hornpipe_model::{Tags, Value};
 use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyValueKind;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
 
-/// A metric's tags as attributes with unique keys, sorted by key: `key:value` is a text, a bare tag an empty text, and a
+/// Tags as attributes with unique keys, sorted by key: `key:value` is a text, a bare tag an empty text, and a
 /// key with several values an array of texts.
 ///
 /// OTLP wants keys that are not empty, so a tag such as `:value` is taken as a bare tag, and an empty tag is left out.
@@ -49,7 +49,8 @@ fn attribute(pairs: &[(&str, &str)]) -> Option<KeyValue> {
     }
 }
 
-fn any_value(value: &Value) -> AnyValue {
+/// A typed value.
+pub(super) fn any_value(value: &Value) -> AnyValue {
     let kind = match value {
         Value::String(text) => AnyValueKind::StringValue(text.clone()),
         Value::Bool(flag) => AnyValueKind::BoolValue(*flag),

@@ -9,34 +9,29 @@ use std::collections::HashMap;
 use hornpipe_engine::Reason;
 use hornpipe_model::{Context, MetricBatch, Resource, catalogue};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::metrics::v1::{
     ExponentialHistogram, Gauge, Metric, ResourceMetrics, ScopeMetrics, Sum, metric,
 };
-use opentelemetry_proto::tonic::resource::v1::Resource as OtlpResource;
 use prost::Message;
 
-use super::attributes;
+use super::Part;
+use super::envelope::{ATTRIBUTE_OVERHEAD, FIELD_OVERHEAD, resource, scope};
 use super::point::{DataPoint, Kind, data_point};
 use crate::dropped::Dropped;
 
-/// The most that a field of a message adds to its content: a tag and a length (protobuf varint), in bytes.
-const FIELD_OVERHEAD: usize = 6;
 /// A generous bound of what a metric takes beside its texts and points: its own field, that of its data, three texts,
 /// temporality and monotonicity.
 const METRIC_OVERHEAD: usize = 6 * FIELD_OVERHEAD;
 /// A generous bound of what another `host.name` adds to a resource beside its text.
-const HOST_OVERHEAD: usize = Resource::HOST_NAME.len() + 4 * FIELD_OVERHEAD;
-
-/// One message and the items that it carries.
-pub(super) struct Part {
-    pub(super) message: ExportMetricsServiceRequest,
-    pub(super) items: Vec<u32>,
-}
+const HOST_OVERHEAD: usize = Resource::HOST_NAME.len() + ATTRIBUTE_OVERHEAD;
 
 /// The messages for some items of a batch, each of at most `max_bytes` unless one item alone is larger, and the number
 /// of items that are left out, by reason.
-pub(super) fn encode(batch: &MetricBatch, items: &[u32], max_bytes: usize) -> (Vec<Part>, Vec<(Reason, u64)>) {
+pub(super) fn encode(
+    batch: &MetricBatch,
+    items: &[u32],
+    max_bytes: usize,
+) -> (Vec<Part<ExportMetricsServiceRequest>>, Vec<(Reason, u64)>) {
     let mut parts = Vec::new();
     let mut dropped = Dropped::default();
     let mut open = OpenPart::new(batch);
@@ -82,7 +77,7 @@ struct Place {
 /// A message that takes more points.
 struct OpenPart<'a> {
     batch: &'a MetricBatch,
-    groups: Vec<Group>,
+    groups: Vec<Group<'a>>,
     by_host: HashMap<Option<&'a str>, usize>,
     by_key: HashMap<MetricKey<'a>, Place>,
     items: Vec<u32>,
@@ -91,8 +86,8 @@ struct OpenPart<'a> {
 }
 
 /// The metrics of one resource.
-struct Group {
-    resource: OtlpResource,
+struct Group<'a> {
+    host: Option<&'a str>,
     metrics: Vec<Metric>,
 }
 
@@ -125,8 +120,7 @@ impl<'a> OpenPart<'a> {
 
     /// Bytes of a `ResourceMetrics` without metrics.
     fn envelope_bytes(&self) -> usize {
-        let envelope =
-            resource_metrics(self.batch, Group { resource: resource(&self.batch.resource, None), metrics: Vec::new() });
+        let envelope = resource_metrics(self.batch, Group { host: None, metrics: Vec::new() });
         envelope.encoded_len() + 2 * FIELD_OVERHEAD
     }
 
@@ -134,7 +128,7 @@ impl<'a> OpenPart<'a> {
     fn metric(&mut self, context: &'a Context, kind: Kind) -> &mut Metric {
         let groups = &mut self.groups;
         let resource_index = *self.by_host.entry(context.host()).or_insert_with(|| {
-            groups.push(Group { resource: resource(&self.batch.resource, context.host()), metrics: Vec::new() });
+            groups.push(Group { host: context.host(), metrics: Vec::new() });
             groups.len() - 1
         });
         let place = *self.by_key.entry(key(context, kind)).or_insert_with(|| {
@@ -145,7 +139,7 @@ impl<'a> OpenPart<'a> {
         &mut self.groups[place.resource].metrics[place.metric]
     }
 
-    fn close(self) -> Part {
+    fn close(self) -> Part<ExportMetricsServiceRequest> {
         let resource_metrics = self.groups.into_iter().map(|group| resource_metrics(self.batch, group)).collect();
         Part { message: ExportMetricsServiceRequest { resource_metrics }, items: self.items }
     }
@@ -193,32 +187,16 @@ fn push(metric: &mut Metric, point: DataPoint) {
     }
 }
 
-fn resource_metrics(batch: &MetricBatch, group: Group) -> ResourceMetrics {
-    let scope = InstrumentationScope {
-        name: batch.scope.name.clone(),
-        version: batch.scope.version.clone(),
-        attributes: attributes::from_values(&batch.scope.attributes),
-        dropped_attributes_count: 0,
+/// A group with its envelope: a host that the client named replaces the batch's, an empty one takes it away.
+fn resource_metrics(batch: &MetricBatch, group: Group<'_>) -> ResourceMetrics {
+    let scope_metrics = ScopeMetrics {
+        scope: Some(scope(&batch.scope)),
+        metrics: group.metrics,
+        schema_url: batch.scope.schema_url.clone(),
     };
-    let scope_metrics =
-        ScopeMetrics { scope: Some(scope), metrics: group.metrics, schema_url: batch.scope.schema_url.clone() };
     ResourceMetrics {
-        resource: Some(group.resource),
+        resource: Some(resource(&batch.resource, &[(Resource::HOST_NAME, group.host)])),
         scope_metrics: vec![scope_metrics],
         schema_url: batch.resource.schema_url.clone(),
     }
-}
-
-/// The resource of points whose client named a host, which replaces the batch's; an empty one takes it away.
-fn resource(shared: &Resource, host: Option<&str>) -> OtlpResource {
-    let mut all = attributes::from_values(&shared.attributes);
-    if let Some(host) = host {
-        let attribute = attributes::key_value(Resource::HOST_NAME, attributes::text(host));
-        match all.iter_mut().find(|attribute| attribute.key == Resource::HOST_NAME) {
-            Some(known) => *known = attribute,
-            None => all.push(attribute),
-        }
-        all.retain(|attribute| attribute.key != Resource::HOST_NAME || !host.is_empty());
-    }
-    OtlpResource { attributes: all, ..OtlpResource::default() }
 }

@@ -17,7 +17,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-const PLAIN: Encoding = Encoding { metrics_route: "/v1/metrics", compression: Compression::None };
+mod logs;
+
+const PLAIN: Encoding =
+    Encoding { routes: Routes { metrics: "/v1/metrics", logs: "/v1/logs" }, compression: Compression::None };
 
 fn point(name: &str, tags: &[&str], host: Option<&str>, value: MetricValue) -> MetricPoint {
     let known = Context::new(name, Tags::default());

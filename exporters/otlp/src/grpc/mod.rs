@@ -20,8 +20,9 @@ use crate::settings::Settings;
 use codec::BytesCodec;
 use connect::Connector;
 
-/// The method that takes metrics.
+/// The methods that take the signals.
 pub(crate) const METRICS_ROUTE: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+pub(crate) const LOGS_ROUTE: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 
 const USER_AGENT: &str = concat!("hornpipe/", env!("CARGO_PKG_VERSION"));
 
@@ -30,7 +31,8 @@ const USER_AGENT: &str = concat!("hornpipe/", env!("CARGO_PKG_VERSION"));
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Sends requests to one backend.
+/// Sends requests to one backend. A clone shares its connection.
+#[derive(Clone)]
 pub(crate) struct GrpcSender {
     channel: Channel,
     endpoint: Endpoint,
@@ -43,8 +45,12 @@ impl GrpcSender {
     ///
     /// # Errors
     /// TLS settings that cannot be used, such as an unreadable file.
-    pub(crate) fn new(settings: &Settings, tls: &TlsConfig, clock: Clock) -> Result<Self, BuildError> {
-        let endpoint = settings.metrics_endpoint.clone();
+    pub(crate) fn new(
+        endpoint: &Endpoint,
+        settings: &Settings,
+        tls: &TlsConfig,
+        clock: Clock,
+    ) -> Result<Self, BuildError> {
         let unusable = |error: &dyn std::fmt::Display| BuildError::new("endpoint", format!("cannot be used: {error}"));
         // TLS is the connector's, so tonic sees plaintext; `origin` is what the backend sees as scheme and authority.
         let origin: Uri = endpoint.to_string().parse().map_err(|error| unusable(&error))?;
@@ -54,10 +60,10 @@ impl GrpcSender {
             .origin(origin)
             .http2_keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT);
-        let connector = Connector::new(&endpoint, tls, clock)?;
+        let connector = Connector::new(endpoint, tls, clock)?;
         Ok(GrpcSender {
             channel: address.connect_with_connector_lazy(connector.into_service()),
-            endpoint,
+            endpoint: endpoint.clone(),
             metadata: MetadataMap::from_headers(settings.headers.clone()),
             compression: encoding(settings.compression),
         })

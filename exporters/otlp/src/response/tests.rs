@@ -135,7 +135,7 @@ fn long_words_are_cut_between_characters() {
 fn what_to_do_stands_at_the_end() {
     let table = [
         (401, "check the credentials in `headers`"),
-        (404, "`metrics_endpoint` is used as it is"),
+        (404, "`metrics_endpoint` and `logs_endpoint` are used as they are"),
         (302, "redirects are not followed: set `endpoint` to where it leads"),
     ];
     for (status, advice) in table {
