@@ -26,7 +26,7 @@ pub use contract::{
     ExporterBench, ProcessorBench, ReceiverBench, check_exporter_contract, check_processor_contract,
     check_receiver_contract,
 };
-pub use datadog::{CheckRun, FakeDatadog, SeriesKey, SeriesPoint, SeriesType, SketchPoint};
+pub use datadog::{CheckRun, EventEntry, FakeDatadog, LogEntry, SeriesKey, SeriesPoint, SeriesType, SketchPoint};
 pub use items::{assert_each_once, item_name, item_number, numbered_logs, numbered_metrics, numbers_in};
 pub use otlp::{Attributes, FakeOtlp, HistogramTotal, OtlpLog, OtlpPoint, OtlpValue, StreamKey};
 pub use sink::{Collected, CollectingSink};

@@ -1,7 +1,7 @@
 //! `/api/v1/check_run`: a JSON array of service checks.
 
 use hornpipe_engine::component::{Reason, reason};
-use hornpipe_model::{MetricPoint, ServiceCheck};
+use hornpipe_model::{MetricPoint, ServiceCheck, Signal};
 use serde::Serialize;
 
 use crate::labels::{host_of, public_tags};
@@ -10,6 +10,7 @@ use crate::payload::Layout;
 /// The limits are the Agent's (`serializer_max_payload_size`, `serializer_max_uncompressed_payload_size`).
 pub(crate) static LAYOUT: Layout = Layout {
     route: "/api/v1/check_run",
+    signal: Signal::Metrics,
     before: b"[",
     between: b",",
     after: b"]",

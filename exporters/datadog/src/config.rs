@@ -18,8 +18,10 @@ use crate::DatadogExporter;
 pub struct DatadogConfig {
     /// The account.
     pub api: ApiConfig,
-    /// Where metrics and service checks go.
+    /// Where metrics, service checks and events go.
     pub metrics: MetricsConfig,
+    /// Where logs go.
+    pub logs: LogsConfig,
     /// The host of everything sent, whatever its resource says; a client's own `host:` tag still wins. Default: the
     /// resource's `host.name`.
     pub hostname: Option<String>,
@@ -46,13 +48,21 @@ pub struct ApiConfig {
     pub site: String,
 }
 
-/// Where metrics and service checks go.
+/// Where metrics, service checks and events go.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MetricsConfig {
     /// Base URL of the intake, for a proxy or a test. Default: `https://api.<site>`, the host of the public API, which
-    /// takes series, sketches and service checks alike. (The Agent's own `<version>-app.agent.<site>` names an Agent's
+    /// takes series, sketches, service checks and events alike. (The Agent's own `<version>-app.agent.<site>` names an Agent's
     /// version, which we have none of.)
+    pub endpoint: Option<String>,
+}
+
+/// Where logs go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogsConfig {
+    /// Base URL of the intake for logs, for a proxy or a test. Default: `https://http-intake.logs.<site>`.
     pub endpoint: Option<String>,
 }
 
@@ -61,6 +71,7 @@ impl Default for DatadogConfig {
         DatadogConfig {
             api: ApiConfig::default(),
             metrics: MetricsConfig::default(),
+            logs: LogsConfig::default(),
             hostname: None,
             compression: Compression::Zstd,
             timeout: Duration::from_secs(15),
@@ -79,8 +90,8 @@ impl Default for ApiConfig {
 
 impl ComponentType for DatadogConfig {
     const TYPE: &'static str = "datadog";
-    const SIGNALS: &'static [Signal] = &[Signal::Metrics];
-    const SUMMARY: &'static str = "sends metrics and service checks to Datadog";
+    const SIGNALS: &'static [Signal] = &[Signal::Metrics, Signal::Logs];
+    const SUMMARY: &'static str = "sends metrics, service checks, logs and events to Datadog";
 }
 
 impl ExporterConfig for DatadogConfig {
@@ -90,13 +101,8 @@ impl ExporterConfig for DatadogConfig {
         if self.api.site.is_empty() || !self.api.site.chars().all(is_domain) {
             report.error("api.site", "must be a domain such as datadoghq.com or datadoghq.eu, without https://");
         } else {
-            match self.endpoint() {
-                Ok(endpoint) if !endpoint.is_https() && !is_loopback(&endpoint) => {
-                    report.warning("metrics.endpoint", "sends the API key unencrypted over the network; use https://");
-                }
-                Ok(_) => {}
-                Err(error) => report.error("metrics.endpoint", error.to_string()),
-            }
+            validate_endpoint("metrics.endpoint", self.endpoint(), report);
+            validate_endpoint("logs.endpoint", self.logs_endpoint(), report);
         }
         self.tls.validate("tls", report);
         self.delivery().validate(report);
@@ -130,15 +136,37 @@ impl DatadogConfig {
         }
     }
 
-    /// The base URL of the intake.
+    /// The base URL of the intake for all but logs.
     ///
     /// # Errors
     /// What is wrong with the one that was configured.
     pub(crate) fn endpoint(&self) -> Result<Endpoint, InvalidEndpoint> {
-        match self.metrics.endpoint.as_deref() {
-            None | Some("") => Endpoint::parse(&format!("https://api.{}", self.api.site)),
+        self.endpoint_or(self.metrics.endpoint.as_deref(), "api")
+    }
+
+    /// The base URL of the intake for logs.
+    ///
+    /// # Errors
+    /// What is wrong with the one that was configured.
+    pub(crate) fn logs_endpoint(&self) -> Result<Endpoint, InvalidEndpoint> {
+        self.endpoint_or(self.logs.endpoint.as_deref(), "http-intake.logs")
+    }
+
+    fn endpoint_or(&self, set: Option<&str>, host: &str) -> Result<Endpoint, InvalidEndpoint> {
+        match set {
+            None | Some("") => Endpoint::parse(&format!("https://{host}.{}", self.api.site)),
             Some(endpoint) => Endpoint::parse(endpoint),
         }
+    }
+}
+
+fn validate_endpoint(option: &str, endpoint: Result<Endpoint, InvalidEndpoint>, report: &mut Report) {
+    match endpoint {
+        Ok(endpoint) if !endpoint.is_https() && !is_loopback(&endpoint) => {
+            report.warning(option, "sends the API key unencrypted over the network; use https://");
+        }
+        Ok(_) => {}
+        Err(error) => report.error(option, error.to_string()),
     }
 }
 
@@ -180,6 +208,7 @@ mod tests {
         let error = |path: &str| vec![(Severity::Error, path.to_owned())];
         let warning = |path: &str| vec![(Severity::Warning, path.to_owned())];
         let endpoint = |url: &str| config(|config| config.metrics.endpoint = Some(url.to_owned()));
+        let logs = |url: &str| config(|config| config.logs.endpoint = Some(url.to_owned()));
         let cases = [
             (config(|config| config.api.key = "".into()), error("api.key")),
             (config(|config| config.api.key = " \n".into()), error("api.key")),
@@ -196,6 +225,9 @@ mod tests {
             (endpoint("http://localhost:8080"), vec![]),
             (endpoint("http://127.0.0.1:8080"), vec![]),
             (endpoint("http://[::1]:8080"), vec![]),
+            (logs("https://proxy.corp/datadog"), vec![]),
+            (logs("proxy.corp:8080"), error("logs.endpoint")),
+            (logs("http://proxy.corp:8080"), warning("logs.endpoint")),
             (config(|config| config.tls.cert_file = Some("client.pem".into())), error("tls.cert_file")),
             (config(|config| config.retry_on_failure.multiplier = 0.5), error("retry_on_failure.multiplier")),
         ];
@@ -209,6 +241,7 @@ mod tests {
         let text = "
 api: {key: secret, site: datadoghq.eu}
 metrics: {endpoint: http://localhost:8080}
+logs: {endpoint: http://localhost:8081}
 hostname: web1
 compression: gzip
 timeout: 30s
@@ -237,6 +270,7 @@ retry_on_failure:
     fn the_site_decides_the_host_and_an_endpoint_overrides_it() {
         let eu = config(|config| config.api.site = "datadoghq.eu".to_owned());
         assert_eq!(eu.endpoint().unwrap().to_string(), "https://api.datadoghq.eu");
+        assert_eq!(eu.logs_endpoint().unwrap().to_string(), "https://http-intake.logs.datadoghq.eu");
         let own = config(|config| config.metrics.endpoint = Some("http://localhost:1/intake/".to_owned()));
         assert_eq!(
             own.endpoint().unwrap().join("/api/v2/series").to_string(),

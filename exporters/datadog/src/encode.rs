@@ -2,20 +2,44 @@
 
 use hornpipe_engine::component::{Encoded, reason};
 use hornpipe_engine::http::Compression;
-use hornpipe_model::{MetricBatch, MetricPoint, MetricValue, WireType};
+use hornpipe_model::{Event, LogBatch, MetricBatch, MetricPoint, MetricValue, WireType};
 
+use crate::logs::Owner;
 use crate::payload::Payloads;
-use crate::{check_run, series, sketches};
+use crate::{check_run, events, logs, series, sketches};
 
 /// Encodes batches; pure.
 pub(crate) struct Encoder {
-    /// The host of all points that bring none of their own, whatever their resource says.
+    /// The host of all items that bring none of their own, whatever their resource says.
     pub(crate) hostname: Option<String>,
     pub(crate) compression: Compression,
 }
 
 impl Encoder {
-    /// The items of a batch at some indexes as requests.
+    /// The records of a batch at some indexes as requests: events one by one, all others together.
+    pub(crate) fn encode_logs(&self, batch: &LogBatch, items: &[u32]) -> Encoded {
+        let owner = Owner::new(&batch.resource, self.hostname.as_deref());
+        let mut logs = Payloads::new(&logs::LAYOUT, self.compression);
+        // The public API says nothing about compressed events, and they are small.
+        let mut events = Payloads::new(&events::LAYOUT, Compression::None);
+        let mut encoded = Encoded::default();
+        for &item in items {
+            let Some(log) = batch.records.get(item as usize) else {
+                encoded.dropped.push((reason::UNSUPPORTED, 1));
+                continue;
+            };
+            match Event::from_log(log) {
+                Some(event) => events.add(item, |buffer| events::write(log, &event, owner.host, buffer)),
+                None => logs.add(item, |buffer| logs::write(log, &owner, buffer)),
+            }
+        }
+        for payloads in [logs, events] {
+            payloads.finish_into(&mut encoded);
+        }
+        encoded
+    }
+
+    /// The points of a batch at some indexes as requests.
     pub(crate) fn encode(&self, batch: &MetricBatch, items: &[u32]) -> Encoded {
         let host = self.hostname.as_deref().or(batch.resource.host()).unwrap_or_default();
         let mut series = Payloads::new(&series::LAYOUT, self.compression);

@@ -10,6 +10,8 @@ use hornpipe_model::Signal;
 pub(crate) struct Layout {
     /// The route, which is the path of its requests.
     pub(crate) route: &'static str,
+    /// The signal of its requests.
+    pub(crate) signal: Signal,
     /// What stands before the first item.
     pub(crate) before: &'static [u8],
     /// What stands between two items.
@@ -20,7 +22,7 @@ pub(crate) struct Layout {
     pub(crate) max_bytes: usize,
     /// Most bytes of a body as sent.
     pub(crate) max_sent_bytes: usize,
-    /// Most points of a body.
+    /// Most points of a body; of logs and events records.
     pub(crate) max_points: usize,
 }
 
@@ -113,7 +115,7 @@ impl Payloads {
         if body.len() <= self.layout.max_sent_bytes {
             self.requests.push(Request {
                 route: self.layout.route,
-                signal: Signal::Metrics,
+                signal: self.layout.signal,
                 body: body.into(),
                 items: pieces.iter().map(|piece| piece.item).collect(),
             });
@@ -136,6 +138,7 @@ mod tests {
     /// A body of at most ten items' bytes, five as sent and four points.
     static SMALL: Layout = Layout {
         route: "/small",
+        signal: Signal::Metrics,
         before: b"[",
         between: b",",
         after: b"]",

@@ -50,7 +50,7 @@ impl Intake {
     fn error(&self, response: &HttpResponse, endpoint: &Endpoint) -> String {
         let mut error = format!("{}: {} from {endpoint}", self.id, response.status);
         if response.status.is_redirection() {
-            error.push_str(", which is not followed: metrics.endpoint must name the intake itself");
+            error.push_str(", which is not followed: metrics.endpoint or logs.endpoint must name the intake itself");
         }
         let said = response.text(QUOTED);
         if !said.is_empty() {

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use hornpipe_engine::component::{Reason, reason};
 use hornpipe_model::distribution::{Rendered, Rendering};
-use hornpipe_model::{Distribution, MetricPoint, MetricValue, Origin, Temporality, WireType, catalogue};
+use hornpipe_model::{Distribution, MetricPoint, MetricValue, Origin, Signal, Temporality, WireType, catalogue};
 
 use crate::labels::{host_of, resources, series_tags};
 use crate::payload::Layout;
@@ -16,6 +16,7 @@ use crate::time::PointTime;
 /// `serializer_max_series_points_per_payload`).
 pub(crate) static LAYOUT: Layout = Layout {
     route: "/api/v2/series",
+    signal: Signal::Metrics,
     before: b"",
     between: b"",
     after: b"",

@@ -2,7 +2,7 @@
 
 use hornpipe_engine::component::Reason;
 use hornpipe_model::distribution::AgentSketch;
-use hornpipe_model::{MetricPoint, Samples};
+use hornpipe_model::{MetricPoint, Samples, Signal};
 
 use crate::labels::{host_of, public_tags};
 use crate::payload::Layout;
@@ -14,6 +14,7 @@ use crate::time::PointTime;
 /// (`serializer_max_payload_size`, `serializer_max_uncompressed_payload_size`).
 pub(crate) static LAYOUT: Layout = Layout {
     route: "/api/beta/sketches",
+    signal: Signal::Metrics,
     before: b"",
     between: b"",
     after: &[2 << 3 | 2, 0],

@@ -221,7 +221,7 @@ fn series_key(metric: String, host: String, mut tags: Vec<String>) -> SeriesKey 
     SeriesKey { metric, tags, host }
 }
 
-fn bad_request(problem: String) -> Refusal {
+pub(super) fn bad_request(problem: String) -> Refusal {
     (StatusCode::BAD_REQUEST, problem)
 }
 

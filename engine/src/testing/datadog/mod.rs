@@ -1,6 +1,7 @@
 //! A Datadog intake for tests: a real socket, its own decoder, and the checks that the real one makes.
 
 mod intake;
+mod logs;
 mod messages;
 mod store;
 #[cfg(test)]
@@ -22,10 +23,12 @@ use crate::Clock;
 use crate::testing::backend::{Backend, loopback};
 use crate::testing::items::{self, item_number};
 use intake::{OTHER_LIMITS, Refusal, SERIES_LIMITS};
+use logs::LOGS_LIMITS;
+pub use logs::{EventEntry, LogEntry};
 use store::Store;
 pub use store::{CheckRun, SeriesKey, SeriesPoint, SeriesType, SketchPoint};
 
-/// A fake Datadog: takes series, sketches and check runs, and answers questions about them.
+/// A fake Datadog: takes series, sketches, check runs, logs and events, and answers questions about them.
 ///
 /// It dereferences to its [`Backend`], which knows the raw requests and can be told to misbehave.
 pub struct FakeDatadog {
@@ -59,6 +62,8 @@ impl FakeDatadog {
             .route("/api/v2/series", post(take_series))
             .route("/api/beta/sketches", post(take_sketches))
             .route("/api/v1/check_run", post(take_checks))
+            .route("/api/v2/logs", post(take_logs))
+            .route("/api/v1/events", post(take_event))
             .route("/api/v1/validate", get(validate))
             .with_state(Arc::clone(&intake));
         FakeDatadog { backend: Backend::start(listener, clock, router), intake }
@@ -107,12 +112,26 @@ impl FakeDatadog {
         lock(&self.intake.store).sketches.values().filter(|sketch| sketch.key.metric == metric).cloned().collect()
     }
 
-    /// The numbers of the [numbered items](crate::testing::numbered_metrics) that are kept, as often as they count.
+    /// The numbers of the [numbered items](crate::testing::numbered_metrics) that are kept, as often as they count, and
+    /// those of the logs and events.
     pub fn numbers(&self) -> Vec<u64> {
         let store = lock(&self.intake.store);
-        items::repeat(
-            store.points.values().filter_map(|point| Some((item_number(&point.key.metric)?, point.as_count()))),
-        )
+        let counts =
+            store.points.values().filter_map(|point| Some((item_number(&point.key.metric)?, point.as_count())));
+        let mut numbers = items::repeat(counts);
+        numbers.extend(store.logs.iter().filter_map(|log| item_number(&log.message)));
+        numbers.extend(store.events.iter().filter_map(|event| item_number(&event.title)));
+        numbers
+    }
+
+    /// The logs, in the order in which they came.
+    pub fn logs(&self) -> Vec<LogEntry> {
+        lock(&self.intake.store).logs.clone()
+    }
+
+    /// The events, in the order in which they came.
+    pub fn events(&self) -> Vec<EventEntry> {
+        lock(&self.intake.store).events.clone()
     }
 
     /// The results of a service check, in the order in which they came.
@@ -173,6 +192,20 @@ async fn take_checks(Shared(intake): Shared<Arc<Intake>>, headers: HeaderMap, bo
     intake.answer(&headers, |store, now| {
         let payload = intake::open(&headers, &body, "application/json", &OTHER_LIMITS)?;
         intake::take_checks(store, &payload, now)
+    })
+}
+
+async fn take_logs(Shared(intake): Shared<Arc<Intake>>, headers: HeaderMap, body: Bytes) -> Response {
+    intake.answer(&headers, |store, now| {
+        let payload = intake::open(&headers, &body, "application/json", &LOGS_LIMITS)?;
+        logs::take_logs(store, &payload, now)
+    })
+}
+
+async fn take_event(Shared(intake): Shared<Arc<Intake>>, headers: HeaderMap, body: Bytes) -> Response {
+    intake.answer(&headers, |store, now| {
+        let payload = intake::open(&headers, &body, "application/json", &OTHER_LIMITS)?;
+        logs::take_event(store, &payload, now)
     })
 }
 

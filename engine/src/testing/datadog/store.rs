@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::logs::{EventEntry, LogEntry};
+
 /// How Datadog types a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SeriesType {
@@ -94,6 +96,8 @@ pub(super) struct Store {
     pub(super) points: BTreeMap<(SeriesKey, i64), SeriesPoint>,
     pub(super) sketches: BTreeMap<(SeriesKey, i64), SketchPoint>,
     pub(super) checks: Vec<CheckRun>,
+    pub(super) logs: Vec<LogEntry>,
+    pub(super) events: Vec<EventEntry>,
     pub(super) overwritten: Vec<SeriesPoint>,
     pub(super) ignored: Vec<String>,
     pub(super) refusals: Vec<String>,

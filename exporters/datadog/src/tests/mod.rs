@@ -4,6 +4,7 @@ mod contract;
 mod decode;
 mod golden;
 mod limits;
+mod logs;
 mod points;
 mod series;
 mod sketches_and_checks;

@@ -1,0 +1,150 @@
+//! One log record as the JSON object that Datadog's intake takes.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use hornpipe_model::{Log, LogSource, Severity, Timestamp, Value};
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+
+use crate::labels::public_tags;
+use crate::logs::Owner;
+
+/// The keys that the intake or we give a meaning. An attribute of that name stands under `attributes.<name>`.
+const RESERVED: [&str; 12] = [
+    "message",
+    "status",
+    "timestamp",
+    "hostname",
+    "service",
+    "ddsource",
+    "ddtags",
+    "event.name",
+    "dd.trace_id",
+    "dd.span_id",
+    "otel.trace_id",
+    "otel.span_id",
+];
+
+/// A record to write. What is unknown is left out.
+pub(crate) struct LogEntry<'a> {
+    pub(crate) log: &'a Log,
+    pub(crate) owner: &'a Owner<'a>,
+    pub(crate) message: &'a str,
+}
+
+impl Serialize for LogEntry<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let LogEntry { log, owner, message } = self;
+        let mut entry = serializer.serialize_map(None)?;
+        entry.serialize_entry("message", message)?;
+        let time = log.time_or_observed();
+        if time != Timestamp::UNKNOWN {
+            entry.serialize_entry("timestamp", &(time.as_nanos() / 1_000_000))?;
+        }
+        let texts = [
+            ("status", status(log)),
+            ("hostname", owner.host),
+            ("service", first(&log.source.service, owner.service)),
+            ("ddsource", first(&log.source.source, owner.source)),
+            ("ddtags", &tags(&log.source)),
+            ("event.name", &log.event_name),
+        ];
+        for (key, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
+            entry.serialize_entry(key, text)?;
+        }
+        if log.trace_id != [0; 16] {
+            let [.., a, b, c, d, e, f, g, h] = log.trace_id;
+            // Datadog correlates by the low half, as a decimal number.
+            entry.serialize_entry("dd.trace_id", &u64::from_be_bytes([a, b, c, d, e, f, g, h]).to_string())?;
+            entry.serialize_entry("otel.trace_id", &hexadecimal(&log.trace_id))?;
+        }
+        if log.span_id != [0; 8] {
+            entry.serialize_entry("dd.span_id", &u64::from_be_bytes(log.span_id).to_string())?;
+            entry.serialize_entry("otel.span_id", &hexadecimal(&log.span_id))?;
+        }
+        for (key, value) in &log.attributes {
+            entry.serialize_entry(&*attribute_key(key), &Json(value))?;
+        }
+        entry.end()
+    }
+}
+
+fn first<'a>(own: &'a str, other: &'a str) -> &'a str {
+    if own.is_empty() { other } else { own }
+}
+
+/// Datadog's name of the severity. The numbers between are those by which syslog's levels come over OTLP; where there is
+/// no number the source's own word is sent, which Datadog understands by its first letters.
+fn status(log: &Log) -> &str {
+    match log.severity.0 {
+        0 => &log.severity_text,
+        10 => "notice",
+        18 => "critical",
+        19 => "alert",
+        _ if log.severity < Severity::DEBUG => "trace",
+        _ if log.severity < Severity::INFO => "debug",
+        _ if log.severity < Severity::WARN => "info",
+        _ if log.severity < Severity::ERROR => "warn",
+        _ if log.severity < Severity::FATAL => "error",
+        _ => "critical",
+    }
+}
+
+/// The tags joined by commas, as in the Agent those of the file first. A comma in a tag would end it.
+fn tags(source: &LogSource) -> String {
+    let mut joined = String::new();
+    let mut add = |parts: [&str; 2]| {
+        if !joined.is_empty() {
+            joined.push(',');
+        }
+        for part in parts {
+            joined.extend(part.chars().map(|character| if character == ',' { '_' } else { character }));
+        }
+    };
+    if !source.path.is_empty() {
+        let (directory, file) = source.path.rsplit_once('/').unwrap_or(("", &source.path));
+        add(["filename:", file]);
+        if !directory.is_empty() {
+            add(["dirname:", directory]);
+        }
+    }
+    public_tags(&source.tags).for_each(|tag| add([tag, ""]));
+    joined
+}
+
+fn attribute_key(key: &str) -> Cow<'_, str> {
+    if RESERVED.contains(&key) { Cow::Owned(format!("attributes.{key}")) } else { Cow::Borrowed(key) }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A typed value as JSON. Bytes are hexadecimal; a number that is not finite is `null`.
+pub(crate) struct Json<'a>(pub(crate) &'a Value);
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::String(text) => serializer.serialize_str(text),
+            Value::Bool(flag) => serializer.serialize_bool(*flag),
+            Value::Int(number) => serializer.serialize_i64(*number),
+            Value::Double(number) => serializer.serialize_f64(*number),
+            Value::Bytes(bytes) => serializer.serialize_str(&hexadecimal(bytes)),
+            Value::Array(values) => {
+                let mut list = serializer.serialize_seq(Some(values.len()))?;
+                values.iter().try_for_each(|value| list.serialize_element(&Json(value)))?;
+                list.end()
+            }
+            Value::Map(pairs) => {
+                let mut map = serializer.serialize_map(Some(pairs.len()))?;
+                pairs.iter().try_for_each(|(key, value)| map.serialize_entry(key, &Json(value)))?;
+                map.end()
+            }
+        }
+    }
+}
