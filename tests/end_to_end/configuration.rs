@@ -29,6 +29,7 @@ service:
       exporters: [datadog, otlp, oltp]
     logs:
       receivers: [statsd]
+      processors: [percentiles]
       exporters: [otlp]
 ";
 
@@ -53,7 +54,7 @@ fn all_mistakes_are_reported_at_once_with_their_places() {
         ("NOT_SET_ANYWHERE", "13:12 (exporters.datadog.api.key)", "set NOT_SET_ANYWHERE"),
         ("sometimes", "15:18 (exporters.otlp.temporality)", "cumulative, delta"),
         ("oltp", "21:34 (service.pipelines.metrics.exporters[2])", "did you mean `otlp`?"),
-        ("does not support logs", "23:19 (service.pipelines.logs.receivers[0])", ""),
+        ("does not support logs", "24:20 (service.pipelines.logs.processors[0])", ""),
     ];
     let errors: Vec<&str> = words.split("error: ").skip(1).collect();
     assert_eq!(errors.len(), expected.len(), "{words}");

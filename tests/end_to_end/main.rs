@@ -6,6 +6,7 @@
 
 mod catalogue;
 mod configuration;
+mod events;
 mod gunicorn;
 mod isolation;
 mod readme;

@@ -15,7 +15,7 @@ const BAD_LINES: [(&str, &str); 11] = [
     ("gunicorn.requests:1|q", "unknown_type"),
     ("gunicorn.requests:1|c|@often", "invalid_sample_rate"),
     ("gunicorn.requests:nan|g", "not_finite"),
-    ("_e{5,4}:title|text", "event_unsupported"),
+    ("_e{5,4}:title|texts", "invalid_event"),
     ("_sc|gunicorn.up|9", "invalid_service_check"),
 ];
 

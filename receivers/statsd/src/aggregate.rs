@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use crate::config::Dialect;
 use crate::contexts::{ContextLimit, Contexts, Created};
+use crate::event;
 use crate::parse::{self, LineKind};
 use crate::reason;
 use crate::rejects::Rejects;
 use crate::service_check;
 use crate::slab::Slab;
 
+/// How many events one reader keeps in one window.
+const EVENT_LIMIT: usize = 1_000;
 /// How many service checks one reader keeps in one window. They are rare, and each holds a message.
 const SERVICE_CHECK_LIMIT: usize = 10_000;
 
@@ -31,12 +34,16 @@ pub(crate) struct Handover {
 /// What was counted since it was last published.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// Lines, good or bad; empty ones are none.
+    /// Lines, good or bad; empty ones and good events are none.
     pub(crate) received: u64,
     /// Good lines, which stand in the open window.
     pub(crate) held: u64,
     /// Values that were left out of good lines because they are not finite.
     pub(crate) not_finite: u64,
+    /// Good events, which stand in the open window.
+    pub(crate) events: u64,
+    /// Those of them whose lengths were characters.
+    pub(crate) events_in_characters: u64,
     /// Datagrams, frames, and reads of streams of lines.
     pub(crate) packets: u64,
     /// Their bytes.
@@ -130,7 +137,7 @@ impl Aggregator {
         let outcome = match kind {
             LineKind::Sample => self.sample(line, arrival),
             LineKind::ServiceCheck => self.service_check(line, arrival),
-            LineKind::Event => Err(reason::EVENT_UNSUPPORTED),
+            LineKind::Event => return self.event(line, arrival),
         };
         match outcome {
             Ok(()) => self.tally.held += 1,
@@ -148,6 +155,24 @@ impl Aggregator {
         self.slab.add(index, &sample, &self.values, arrival);
         self.tally.not_finite += sample.not_finite;
         Ok(())
+    }
+
+    /// Events are counted as log records; a bad one is a bad line like any other.
+    #[cold]
+    fn event(&mut self, line: &[u8], arrival: Duration) {
+        let outcome = match event::parse(line, arrival) {
+            Ok(_) if self.slab.events.len() >= EVENT_LIMIT => Err(reason::EVENT_LIMIT),
+            outcome => outcome,
+        };
+        match outcome {
+            Ok(event) => {
+                self.tally.received -= 1;
+                self.tally.events += 1;
+                self.tally.events_in_characters += u64::from(event.in_characters);
+                self.slab.events.push(event);
+            }
+            Err(reason) => self.rejects.add(reason, line),
+        }
     }
 
     #[cold]

@@ -97,8 +97,8 @@ impl Default for StatsdConfig {
 
 impl ComponentType for StatsdConfig {
     const TYPE: &'static str = "statsd";
-    const SIGNALS: &'static [Signal] = &[Signal::Metrics];
-    const SUMMARY: &'static str = "takes metrics and service checks from StatsD and DogStatsD clients";
+    const SIGNALS: &'static [Signal] = &Signal::ALL;
+    const SUMMARY: &'static str = "takes metrics, service checks and events from StatsD and DogStatsD clients";
 }
 
 impl ReceiverConfig for StatsdConfig {

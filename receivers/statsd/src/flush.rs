@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use hornpipe_model::{Context, Distribution, MetricPoint, MetricValue, Origin, Samples, Timestamp, Window, WireType};
+use hornpipe_model::{
+    Context, Distribution, Log, LogSource, MetricPoint, MetricValue, Origin, Samples, Timestamp, Window, WireType,
+};
 
 use crate::aggregate::Handover;
 use crate::config::Dialect;
 use crate::contexts::Created;
+use crate::event::ReceivedEvent;
 use crate::parse::Kind;
 use crate::service_check::ReceivedCheck;
 use crate::slab::{Cell, Slab, saturating_sum};
@@ -38,6 +41,7 @@ pub(crate) struct Merger {
     /// For each reader: its series by the reader's index.
     readers: Vec<Vec<Option<Place>>>,
     checks: Vec<ReceivedCheck>,
+    events: Vec<ReceivedEvent>,
 }
 
 /// For how many windows an unseen series is known.
@@ -85,6 +89,14 @@ pub(crate) struct Now {
     pub(crate) monotonic: Duration,
 }
 
+impl Now {
+    /// The time of day of an earlier moment on the monotonic clock.
+    fn of(self, monotonic: Duration) -> Timestamp {
+        let age = u64::try_from(self.monotonic.saturating_sub(monotonic).as_nanos()).unwrap_or(u64::MAX);
+        Timestamp::from_nanos(self.unix.as_nanos().saturating_sub(age))
+    }
+}
+
 impl Merger {
     /// Merges for `readers` readers; counters are filled with zeros for `counter_expiry` after their last value.
     pub(crate) fn new(readers: usize, interval: Duration, counter_expiry: Duration, dialect: Dialect) -> Self {
@@ -102,6 +114,7 @@ impl Merger {
             by_identity: HashMap::new(),
             readers: (0..readers).map(|_| Vec::new()).collect(),
             checks: Vec::new(),
+            events: Vec::new(),
         }
     }
 
@@ -120,6 +133,7 @@ impl Merger {
             merge_cell(&mut series.value, cell);
         });
         self.checks.append(&mut slab.checks);
+        self.events.append(&mut slab.events);
         for index in evicted {
             let place = places.get_mut(index as usize).and_then(Option::take);
             if let Some(Some(series)) = place.and_then(|place| self.series.get_mut(place.series)) {
@@ -153,6 +167,15 @@ impl Merger {
         points.shrink_to_fit();
         self.window += 1;
         points
+    }
+
+    /// The events of the window at hand as records, in the order of their arrival at each reader.
+    pub(crate) fn take_events(&mut self, now: Now) -> Vec<Log> {
+        let record = |received: ReceivedEvent| {
+            let source = Arc::new(LogSource { tags: received.tags, ..LogSource::default() });
+            received.event.into_log(now.of(received.arrival), source)
+        };
+        self.events.drain(..).map(record).collect()
     }
 
     /// The indexes of a reader's series that it may evict.
@@ -260,9 +283,7 @@ fn give_out(samples: &mut Samples) -> Samples {
 }
 
 fn check_point(check: ReceivedCheck, now: Now) -> MetricPoint {
-    let age = now.monotonic.saturating_sub(check.arrival);
-    let age_nanos = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
-    let time = check.time.unwrap_or(Timestamp::from_nanos(now.unix.as_nanos().saturating_sub(age_nanos)));
+    let time = check.time.unwrap_or(now.of(check.arrival));
     MetricPoint {
         context: check.context,
         window: Window { start: time, end: time, interval: None },

@@ -15,6 +15,7 @@
 mod aggregate;
 mod config;
 mod contexts;
+mod event;
 mod flush;
 mod guide;
 mod level;

@@ -127,6 +127,7 @@ struct OwnCounters {
     not_finite: Arc<Counter>,
     connections: Arc<Counter>,
     refused_connections: Arc<Counter>,
+    events_in_characters: Arc<Counter>,
 }
 
 impl OwnCounters {
@@ -154,6 +155,11 @@ impl OwnCounters {
                 "hornpipe_statsd_refused_connections",
                 "{connection}",
                 "Connections closed at once because max_connections were open",
+            ),
+            events_in_characters: telemetry.counter(
+                "hornpipe_statsd_events_in_characters",
+                "{event}",
+                "Events whose lengths were counted in characters instead of bytes",
             ),
         }
     }
@@ -234,6 +240,12 @@ impl Reader {
         self.own.packets.add(tally.packets);
         self.own.bytes.add(tally.bytes);
         // Rare ones cost nothing while they are zero.
+        if tally.events > 0 {
+            let logs = self.context.telemetry.signal(Signal::Logs);
+            logs.received.add(tally.events);
+            logs.held.add(tally.events);
+            self.own.events_in_characters.add(tally.events_in_characters);
+        }
         if tally.truncated > 0 {
             self.own.truncated.add(tally.truncated);
         }

@@ -17,8 +17,10 @@ pub const UNKNOWN_TYPE: Reason = "unknown_type";
 pub const INVALID_SAMPLE_RATE: Reason = "invalid_sample_rate";
 /// What follows `T` is not a whole number of seconds of at least 1.
 pub const INVALID_TIMESTAMP: Reason = "invalid_timestamp";
-/// A DogStatsD event, which this receiver does not take.
-pub const EVENT_UNSUPPORTED: Reason = "event_unsupported";
+/// A DogStatsD event whose lengths do not fit, or without a title.
+pub const INVALID_EVENT: Reason = "invalid_event";
+/// More events in one window than are kept.
+pub const EVENT_LIMIT: Reason = "event_limit";
 /// A service check without a name or with another status than 0 to 3.
 pub const INVALID_SERVICE_CHECK: Reason = "invalid_service_check";
 /// More service checks in one window than are kept.
@@ -31,5 +33,7 @@ pub const TRUNCATED: Reason = "truncated";
 pub const TOO_LONG: Reason = "too_long";
 /// A connection ended within a line or frame.
 pub const UNFINISHED: Reason = "unfinished";
+/// No logs pipeline takes the events.
+pub const NO_LOGS_PIPELINE: Reason = "no_logs_pipeline";
 /// No metrics pipeline takes the data.
 pub const NO_METRICS_PIPELINE: Reason = "no_metrics_pipeline";

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hornpipe_engine::component::{BuildContext, Outputs, Receiver};
 use hornpipe_engine::telemetry::Counter;
-use hornpipe_engine::{Batch, Clock, Output, Shutdown};
-use hornpipe_model::{MetricBatch, Scope, Signal, Window};
+use hornpipe_engine::{Batch, Clock, Shutdown};
+use hornpipe_model::{LogBatch, MetricBatch, Scope, Signal, Window};
 
 use crate::StatsdConfig;
 use crate::contexts::ContextLimit;
@@ -31,7 +31,7 @@ impl StatsdReceiver {
         StatsdReceiver { config, context, sockets }
     }
 
-    fn start(self, output: Option<Output>) -> Result<Running, String> {
+    fn start(self, outputs: Outputs) -> Result<Running, String> {
         let StatsdReceiver { config, context, sockets } = self;
         let limit = Arc::new(ContextLimit::new(config.max_contexts));
         let reader_context = ReaderContext {
@@ -86,7 +86,8 @@ impl StatsdReceiver {
             packets,
             readers,
             context,
-            output,
+            outputs,
+            has_warned_of_events: false,
             scope: Arc::new(scope),
             limit,
             contexts,
@@ -97,7 +98,7 @@ impl StatsdReceiver {
 #[async_trait]
 impl Receiver for StatsdReceiver {
     async fn run(self: Box<Self>, outputs: Outputs, shutdown: Shutdown) -> Result<(), String> {
-        let mut running = self.start(outputs.metrics)?;
+        let mut running = self.start(outputs)?;
         let outcome = loop {
             tokio::select! {
                 biased;
@@ -120,7 +121,9 @@ struct Running {
     silence: Silence,
     packets: Arc<Counter>,
     context: BuildContext,
-    output: Option<Output>,
+    outputs: Outputs,
+    /// True once it was said that no pipeline takes events.
+    has_warned_of_events: bool,
     scope: Arc<Scope>,
     limit: Arc<ContextLimit>,
     contexts: Arc<Counter>,
@@ -180,10 +183,11 @@ impl Running {
     }
 
     async fn send(&mut self, window: Window, now: Now, lines: u64) {
+        self.send_events(now).await;
         let points = self.merger.finish(window, now);
         self.contexts.set(self.limit.known() as u64);
         let counters = self.context.telemetry.signal(Signal::Metrics);
-        let Some(output) = &self.output else {
+        let Some(output) = &self.outputs.metrics else {
             counters.held.subtract(lines);
             counters.dropped(reason::NO_METRICS_PIPELINE, lines);
             return;
@@ -194,6 +198,29 @@ impl Running {
         }
         counters.held.subtract(lines);
         counters.passed.add(lines);
+    }
+
+    async fn send_events(&mut self, now: Now) {
+        let records = self.merger.take_events(now);
+        if records.is_empty() {
+            return;
+        }
+        let events = records.len() as u64;
+        let counters = self.context.telemetry.signal(Signal::Logs);
+        if let Some(output) = &self.outputs.logs {
+            let (resource, scope) = (Arc::clone(&self.context.resource), Arc::clone(&self.scope));
+            output.send(Batch::new(LogBatch { resource, scope, records })).await;
+            counters.passed.add(events);
+        } else {
+            counters.dropped(reason::NO_LOGS_PIPELINE, events);
+            if !std::mem::replace(&mut self.has_warned_of_events, true) {
+                tracing::warn!(
+                    receiver = self.context.id,
+                    "events are dropped: no logs pipeline takes them; add this receiver to one, such as `logs/events`"
+                );
+            }
+        }
+        counters.held.subtract(events);
     }
 
     fn now(&self) -> Now {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hashbrown::HashSet;
 use hornpipe_model::Samples;
 
+use crate::event::ReceivedEvent;
 use crate::level::Level;
 use crate::parse::{GaugeRule, Kind, Sample};
 use crate::service_check::ReceivedCheck;
@@ -17,7 +18,9 @@ pub(crate) struct Slab {
     touched: Vec<u32>,
     /// Service checks, which are not aggregated.
     pub(crate) checks: Vec<ReceivedCheck>,
-    /// How many lines all of it stands for.
+    /// Events, which go to the logs pipelines.
+    pub(crate) events: Vec<ReceivedEvent>,
+    /// How many lines all of it stands for, events left out.
     pub(crate) lines: u64,
 }
 

@@ -338,7 +338,7 @@ async fn what_cannot_be_used_is_counted_by_reason() {
     let time = FakeClock::new();
     let config = StatsdConfig { max_contexts: 2, max_datagram_bytes: "512B".parse().unwrap(), ..config(ANY_PORT) };
     let run = Run::start_with(&time, &config, build_context(ComponentKind::Receiver, "statsd", &time)).await;
-    run.send("a:1|c\nbad\na:x|c\na:nan|g\nb:1:inf|h\nc:1|c\nc:1|c\n_e{1,1}:t|x\n_sc|app|9\n_sc|app|1|m:slow\na:1|c");
+    run.send("a:1|c\nbad\na:x|c\na:nan|g\nb:1:inf|h\nc:1|c\nc:1|c\n_e{1,9}:t|x\n_sc|app|9\n_sc|app|1|m:slow\na:1|c");
     run.send(&format!("a:1|c\n{}", "x".repeat(1_000)));
     run.received(13).await;
     time.advance(Duration::from_secs(10)).await;
@@ -346,7 +346,7 @@ async fn what_cannot_be_used_is_counted_by_reason() {
     let dropped = run.telemetry.signal(Signal::Metrics).dropped_by_reason();
     let expected = [
         ("context_limit", 2),
-        ("event_unsupported", 1),
+        ("invalid_event", 1),
         ("invalid_service_check", 1),
         ("invalid_value", 1),
         ("missing_type", 1),
