@@ -1,0 +1,291 @@
+//! Measures all programs in turn, several times, and prints the medians side by side.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use crate::corpus::Corpus;
+use crate::load::{Load, Packing, Recipe};
+use crate::process::{Memory, Process};
+use crate::send::{Sender, Target};
+use crate::subject::{Subject, Task};
+
+const SEED: u64 = 8_125;
+/// The window of the measurements of memory, and how long they take: two windows and a half.
+const MEMORY_INTERVAL: u64 = 10;
+const MEMORY_SECONDS: u64 = 25;
+/// The first lines, which make the series known, come no faster than this.
+const WARM_UP_RATE: u64 = 50_000;
+
+/// What is sent, to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Workload {
+    /// UDP, one Gunicorn line a datagram.
+    Single,
+    /// UDP, Gunicorn lines in 1,432 bytes.
+    Packed,
+    /// UDP, heavy lines in 1,432 bytes.
+    PackedHeavy,
+    /// Unix datagrams, Gunicorn lines in 8 KiB.
+    Unix,
+    /// Unix datagrams, heavy lines in 8 KiB.
+    UnixHeavy,
+    /// 10,000 series, for the memory.
+    #[value(name = "contexts-10k")]
+    Contexts10k,
+    /// 100,000 series, for the memory.
+    #[value(name = "contexts-100k")]
+    Contexts100k,
+    /// Nothing is sent.
+    Idle,
+}
+
+/// How to measure.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What to send, in this order.
+    pub workloads: Vec<Workload>,
+    /// Whom to compare; the bare sink should be the first.
+    pub subjects: Vec<Subject>,
+    /// How often each is measured.
+    pub rounds: usize,
+    /// How long one measurement sends, in whole seconds. Every program flushes as often, so that each measurement
+    /// has one flush in it.
+    pub seconds: u64,
+    /// Sends as fast as it goes instead of at the workload's rate. Shows loss; processor time is then that of the rest.
+    pub flat_out: bool,
+}
+
+/// One measurement, or the median of several.
+#[derive(Clone, Copy, Debug, Default)]
+struct Figures {
+    /// Processor time for each line that was received, in nanoseconds; while idle, for each second.
+    cpu: f64,
+    /// The part of the datagrams that the kernel dropped.
+    loss: f64,
+    memory: Memory,
+}
+
+struct Shape {
+    title: &'static str,
+    is_unix: bool,
+    recipe: Recipe,
+    /// Lines a second.
+    rate: u64,
+}
+
+impl Workload {
+    fn shape(self) -> Shape {
+        let gunicorn =
+            Recipe { corpus: Corpus::Gunicorn, packing: Packing::Network, contexts: 1_000, tags: true, seed: SEED };
+        let heavy = Recipe { corpus: Corpus::Heavy, ..gunicorn };
+        let local = |recipe| Recipe { packing: Packing::Local, ..recipe };
+        let (title, is_unix, recipe, rate) = match self {
+            Workload::Single => {
+                ("UDP, one gunicorn line a datagram", false, Recipe { packing: Packing::Single, ..gunicorn }, 50_000)
+            }
+            Workload::Packed => ("UDP, 1,432 B, gunicorn", false, gunicorn, 200_000),
+            Workload::PackedHeavy => ("UDP, 1,432 B, heavy", false, heavy, 100_000),
+            Workload::Unix => ("Unix datagrams, 8 KiB, gunicorn", true, local(gunicorn), 200_000),
+            Workload::UnixHeavy => ("Unix datagrams, 8 KiB, heavy", true, local(heavy), 100_000),
+            Workload::Contexts10k => (
+                "memory: UDP, 1,432 B, gunicorn, 10,000 series",
+                false,
+                Recipe { contexts: 10_000, ..gunicorn },
+                100_000,
+            ),
+            Workload::Contexts100k => (
+                "memory: UDP, 1,432 B, gunicorn, 100,000 series",
+                false,
+                Recipe { contexts: 100_000, ..gunicorn },
+                100_000,
+            ),
+            Workload::Idle => ("idle", false, gunicorn, 0),
+        };
+        Shape { title, is_unix, recipe, rate }
+    }
+
+    fn is_about_memory(self) -> bool {
+        matches!(self, Workload::Contexts10k | Workload::Contexts100k)
+    }
+}
+
+/// Carries out a plan, with its files in `directory`. A program that cannot be measured is named with the reason.
+///
+/// # Errors
+/// Files cannot be written, or the output is closed.
+pub fn run(plan: &Plan, directory: &Path, out: &mut impl Write) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    let mut found = Vec::new();
+    for &subject in &plan.subjects {
+        match subject.find() {
+            Some(program) => found.push((subject, program)),
+            None => writeln!(out, "{} is absent: not on the PATH, nor at ${}", subject.name(), subject.variable())?,
+        }
+    }
+    for &workload in &plan.workloads {
+        writeln!(out, "\n{}\n", heading(plan, workload))?;
+        let outcomes = measure_all(plan, workload, &found, directory);
+        write_table(workload, &found, &outcomes, out)?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+fn heading(plan: &Plan, workload: Workload) -> String {
+    let shape = workload.shape();
+    let rate = match (shape.rate, plan.flat_out) {
+        (0, _) => String::new(),
+        (_, true) => ", flat out".to_owned(),
+        (rate, false) => format!(", {rate} lines/s"),
+    };
+    let (seconds, rounds) = span(plan, workload);
+    format!("{}{rate}; medians of {rounds} × {seconds} s", shape.title)
+}
+
+/// Seconds and rounds.
+fn span(plan: &Plan, workload: Workload) -> (u64, usize) {
+    // Memory hardly differs from run to run.
+    if workload.is_about_memory() { (MEMORY_SECONDS, 1) } else { (plan.seconds.max(1), plan.rounds.max(1)) }
+}
+
+type Outcome = Result<Figures, String>;
+
+/// Rounds go round all programs, so that what else the machine does hits them alike.
+fn measure_all(plan: &Plan, workload: Workload, found: &[(Subject, PathBuf)], directory: &Path) -> Vec<Outcome> {
+    let (_, rounds) = span(plan, workload);
+    let mut runs: Vec<Result<Vec<Figures>, String>> = found.iter().map(|_| Ok(Vec::new())).collect();
+    for _ in 0..rounds {
+        for ((subject, program), runs) in found.iter().zip(&mut runs) {
+            let Ok(figures) = runs else { continue };
+            match measure(plan, workload, *subject, program, directory) {
+                Ok(more) => figures.push(more),
+                Err(reason) => *runs = Err(reason),
+            }
+        }
+    }
+    runs.into_iter().map(|runs| runs.map(|figures| medians(&figures))).collect()
+}
+
+fn measure(plan: &Plan, workload: Workload, subject: Subject, program: &Path, directory: &Path) -> Outcome {
+    let shape = workload.shape();
+    if shape.is_unix && !subject.takes_unix_datagrams() {
+        return Err("has no Unix datagram sockets".to_owned());
+    }
+    let recipe = Recipe { tags: subject.takes_tags(), ..shape.recipe };
+    let (seconds, _) = span(plan, workload);
+    let interval = if workload.is_about_memory() { MEMORY_INTERVAL } else { seconds };
+    let rate = if plan.flat_out { None } else { Some(shape.rate) };
+    let run = || {
+        let target = free_target(shape.is_unix, directory)?;
+        let command = &mut subject.command(program, &Task { target: &target, interval, directory })?;
+        let process = Process::start(command, &target, &directory.join("program.log"))?;
+        let figures = feed(&process, &Load::new(&recipe), &target, shape.rate * seconds, rate, seconds)?;
+        process.stop()?;
+        Ok(figures)
+    };
+    run().map_err(|error: io::Error| error.to_string())
+}
+
+/// Makes the series known, then sends and measures.
+fn feed(
+    process: &Process,
+    load: &Load,
+    target: &Target,
+    lines: u64,
+    rate: Option<u64>,
+    seconds: u64,
+) -> io::Result<Figures> {
+    let mut sender = Sender::connect(target)?;
+    if lines > 0 {
+        sender.send(load, load.lines() as u64, Some(WARM_UP_RATE))?;
+    }
+    process.wait_for_rest()?;
+    let (cpu, drops, datagrams) = (process.cpu_time()?, process.kernel_drops(), sender.datagrams());
+    if lines == 0 {
+        thread::sleep(Duration::from_secs(seconds));
+        let cpu = (process.cpu_time()? - cpu).as_nanos() as f64 / seconds as f64;
+        return Ok(Figures { cpu, loss: 0.0, memory: process.memory()? });
+    }
+    let lines = sender.send(load, lines, rate)?;
+    process.wait_for_rest()?;
+    let cpu = (process.cpu_time()? - cpu).as_nanos() as f64;
+    let loss = (process.kernel_drops() - drops) as f64 / (sender.datagrams() - datagrams) as f64;
+    Ok(Figures { cpu: cpu / (lines as f64 * (1.0 - loss)), loss, memory: process.memory()? })
+}
+
+fn free_target(is_unix: bool, directory: &Path) -> io::Result<Target> {
+    if is_unix {
+        return Ok(Target::Unix(directory.join("statsd.sock")));
+    }
+    Ok(Target::Udp(UdpSocket::bind("127.0.0.1:0")?.local_addr()?))
+}
+
+fn medians(runs: &[Figures]) -> Figures {
+    let of = |figure: fn(&Figures) -> f64| median(runs.iter().map(figure).collect());
+    Figures {
+        cpu: of(|run| run.cpu),
+        loss: of(|run| run.loss),
+        memory: Memory { resident: of(|run| run.memory.resident), peak: of(|run| run.memory.peak) },
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let upper = values.get(values.len() / 2).copied().unwrap_or(f64::NAN);
+    if values.len() % 2 == 1 { upper } else { (upper + values.get(values.len() / 2 - 1).unwrap_or(&upper)) / 2.0 }
+}
+
+fn write_table(
+    workload: Workload,
+    found: &[(Subject, PathBuf)],
+    outcomes: &[Outcome],
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let unit = if workload == Workload::Idle { "CPU µs/s" } else { "CPU ns/line" };
+    writeln!(
+        out,
+        "| program | {unit} | × sink | above sink | loss | RSS MiB | peak MiB |\n|---|---|---|---|---|---|---|"
+    )?;
+    let sink = found.iter().zip(outcomes).find(|((subject, _), _)| *subject == Subject::Sink);
+    let sink = sink.and_then(|(_, outcome)| outcome.as_ref().ok()).map(|figures| figures.cpu);
+    for ((subject, _), outcome) in found.iter().zip(outcomes) {
+        let name = subject.name();
+        let tags = if subject.takes_tags() { "" } else { " (tags left out)" };
+        match outcome {
+            Err(reason) => writeln!(out, "| {name} | {reason} | | | | | |")?,
+            Ok(Figures { cpu, loss, memory: Memory { resident, peak } }) if workload == Workload::Idle => {
+                let cpu = cpu / 1_000.0;
+                writeln!(out, "| {name} | {cpu:.0} | | | {:.2} % | {resident:.1} | {peak:.1} |", loss * 100.0)?;
+            }
+            Ok(Figures { cpu, loss, memory: Memory { resident, peak } }) => {
+                let (times, above) = match sink {
+                    Some(sink) => (format!("{:.2}", cpu / sink), format!("{:.0}", cpu - sink)),
+                    None => Default::default(),
+                };
+                let loss = loss * 100.0;
+                writeln!(
+                    out,
+                    "| {name}{tags} | {cpu:.0} | {times} | {above} | {loss:.2} % | {resident:.1} | {peak:.1} |"
+                )?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle_or_between_the_two_middle_ones() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+}
