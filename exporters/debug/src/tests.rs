@@ -4,7 +4,7 @@ use std::io;
 
 use hornpipe_engine::delivery::Delivery;
 use hornpipe_engine::telemetry::{ComponentIdentity, ComponentKind, ComponentTelemetry, Telemetry};
-use hornpipe_engine::testing::FakeClock;
+use hornpipe_engine::testing::{Backend, ExporterBench, FakeClock, check_exporter_contract, item_number};
 use hornpipe_engine::{Ack, Batch, Outcome};
 use hornpipe_model::{Body, Log, LogBatch, LogSource, Resource, Scope, Timestamp};
 
@@ -62,4 +62,34 @@ async fn what_cannot_be_printed_is_counted_and_holds_back_nobody() {
     let (telemetry, outcome) = print(&Arc::new(Mutex::new(Paper { torn: true, ..Paper::default() }))).await;
     assert_eq!(telemetry.signal(Signal::Logs).dropped_by_reason()[reason::REFUSED], 1);
     assert_eq!(outcome, Outcome::Delivered, "delivery was not promised");
+}
+
+/// The exporter with paper for an output, for the contract that every exporter keeps.
+struct Bench {
+    clock: FakeClock,
+    paper: Arc<Mutex<Paper>>,
+}
+
+impl ExporterBench for Bench {
+    fn clock(&self) -> &FakeClock {
+        &self.clock
+    }
+
+    fn backend(&self) -> Option<&Backend> {
+        None
+    }
+
+    fn build(&self, _context: BuildContext) -> Box<dyn Exporter> {
+        let out: Arc<Mutex<dyn Write + Send>> = Arc::clone(&self.paper) as Arc<Mutex<dyn Write + Send>>;
+        Box::new(Debug { verbosity: Verbosity::Normal, out })
+    }
+
+    fn delivered(&self) -> Vec<u64> {
+        self.paper.lock().unwrap().text.split_whitespace().filter_map(item_number).collect()
+    }
+}
+
+#[tokio::test]
+async fn the_contract_of_exporters_is_kept() {
+    check_exporter_contract(&Bench { clock: FakeClock::new(), paper: Arc::default() }).await;
 }

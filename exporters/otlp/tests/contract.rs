@@ -25,8 +25,8 @@ impl ExporterBench for Bench {
         &self.time
     }
 
-    fn backend(&self) -> &Backend {
-        &self.backend
+    fn backend(&self) -> Option<&Backend> {
+        Some(&self.backend)
     }
 
     fn build(&self, context: BuildContext) -> Box<dyn Exporter> {

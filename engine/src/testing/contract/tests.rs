@@ -270,8 +270,8 @@ mod exporters {
             &self.time
         }
 
-        fn backend(&self) -> &Backend {
-            &self.intake
+        fn backend(&self) -> Option<&Backend> {
+            Some(&self.intake)
         }
 
         fn build(&self, _context: BuildContext) -> Box<dyn Exporter> {

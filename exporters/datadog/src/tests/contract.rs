@@ -46,8 +46,8 @@ impl ExporterBench for Bench {
         &self.clock
     }
 
-    fn backend(&self) -> &Backend {
-        &self.intake
+    fn backend(&self) -> Option<&Backend> {
+        Some(&self.intake)
     }
 
     fn build(&self, context: BuildContext) -> Box<dyn Exporter> {
