@@ -9,6 +9,7 @@ mod configuration;
 mod events;
 mod gunicorn;
 mod isolation;
+mod outage;
 mod readme;
 mod reload;
 mod replay;
