@@ -13,6 +13,7 @@ use hornpipe_model::{Data, Resource, Signal, Timestamp};
 
 use crate::config::Report;
 use crate::delivery::DeliveryConfig;
+use crate::state_dir::StateDirectory;
 use crate::status::StatusReader;
 use crate::telemetry::{ComponentTelemetry, SignalCounters};
 use crate::{Batch, Clock, Outcome, Output, Shutdown, Sockets};
@@ -78,6 +79,9 @@ pub struct BuildContext {
     pub sockets: Sockets,
     /// Who this process is: `host.name`, `service.instance.id`. Receivers put it on what they make.
     pub resource: Arc<Resource>,
+    /// Where the component may keep what must outlive the process: in a folder of its own below this, named for what it
+    /// is (`checkpoints`, `queues`) and its id.
+    pub state_directory: Arc<StateDirectory>,
 }
 
 /// A component's type, for the registry.

@@ -176,6 +176,7 @@ impl Environment {
             telemetry: self.telemetry.component(identity),
             sockets: self.sockets.scope(),
             resource: Arc::clone(&self.resource),
+            state_directory: Arc::clone(&self.state_directory),
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::component::Outputs;
 use crate::config::{Diagnostics, Node, PipelinePlan, Plan};
 use crate::delivery::Delivery;
 use crate::pipeline::Pipeline;
+use crate::state_dir::StateDirectory;
 use crate::status::{ProcessFacts, StatusBoard};
 use crate::telemetry::{ComponentTelemetry, Telemetry};
 use crate::{Clock, ShutdownTrigger, Sockets, reason};
@@ -43,6 +44,8 @@ pub struct Environment {
     pub sockets: Sockets,
     /// Who this process is.
     pub resource: Arc<Resource>,
+    /// Where state is kept.
+    pub state_directory: Arc<StateDirectory>,
     /// How everything is doing; it outlives a graph.
     pub status: StatusBoard,
 }
@@ -51,8 +54,9 @@ impl Environment {
     /// The environment of a process that starts now.
     pub fn new(clock: Clock, resource: Arc<Resource>, facts: ProcessFacts) -> Self {
         let telemetry = Telemetry::new(clock.clone());
+        let state_directory = Arc::new(facts.state_directory.clone());
         let status = StatusBoard::new(facts, telemetry.clone(), clock.clone());
-        Environment { clock, telemetry, sockets: Sockets::default(), resource, status }
+        Environment { clock, telemetry, sockets: Sockets::default(), resource, state_directory, status }
     }
 }
 

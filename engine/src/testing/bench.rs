@@ -7,6 +7,7 @@ use hornpipe_model::{Resource, Signal};
 use super::FakeClock;
 use crate::Sockets;
 use crate::component::BuildContext;
+use crate::state_dir::StateDirectory;
 use crate::telemetry::{ComponentIdentity, ComponentKind, ComponentTelemetry, FinalCounters, Telemetry};
 
 /// A build context with counters and sockets of its own, at the time of `clock`.
@@ -18,6 +19,10 @@ pub fn build_context(kind: ComponentKind, id: &str, clock: &FakeClock) -> BuildC
         telemetry: Telemetry::default().component(identity),
         sockets: Sockets::default(),
         resource: resource(),
+        state_directory: Arc::new(StateDirectory {
+            problem: Some("this test keeps no state".to_owned()),
+            ..StateDirectory::default()
+        }),
     }
 }
 
