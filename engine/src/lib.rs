@@ -37,6 +37,7 @@ mod match_type;
 mod output;
 mod rate_limit;
 mod shutdown;
+mod template;
 
 pub use ack::{Ack, AckOutcome, Outcome};
 pub use batch::Batch;
@@ -48,3 +49,4 @@ pub use rate_limit::RateLimit;
 pub use registry::Registry;
 pub use shutdown::{Shutdown, ShutdownTrigger};
 pub use sockets::Sockets;
+pub use template::Template;

@@ -102,3 +102,48 @@ fn the_built_in_components_are_listed() {
         assert!(words.contains(component), "{component} is not in:\n{words}");
     }
 }
+
+/// The settings that the Collector's own documentation shows for its `statsd` receiver.
+const OF_THE_COLLECTOR: &str = "\
+receivers:
+  statsd:
+    endpoint: localhost:8127
+    aggregation_interval: 70s
+    enable_metric_type: true
+    is_monotonic_counter: false
+    timer_histogram_mapping:
+      - statsd_type: histogram
+        observer_type: histogram
+        histogram: {max_size: 100}
+      - statsd_type: timing
+        observer_type: summary
+        summary: {percentiles: [0, 10, 50, 90, 95, 100]}
+exporters:
+  debug:
+service:
+  pipelines:
+    metrics: {receivers: [statsd], exporters: [debug]}
+";
+
+#[test]
+fn a_collectors_statsd_settings_load_and_what_is_done_differently_is_said() {
+    let (output, words) = run("validate", OF_THE_COLLECTOR);
+    assert!(output.status.success(), "{words}");
+    for place in ["6:27 ", "10:20 ", "12:24 ", "13:18 "] {
+        assert!(words.contains(place), "{place} in {words}");
+    }
+    assert_eq!(words.matches("warning: ").count(), 4, "{words}");
+    assert!(words.contains("use `processors: percentiles`"), "{words}");
+}
+
+#[test]
+fn the_pipelines_in_the_statsd_receivers_readme_are_good() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/receivers/statsd/README.md")).unwrap();
+    let blocks = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split_once("```"));
+    let pipelines: Vec<&str> = blocks.map(|(block, _)| block).filter(|block| block.contains("service:")).collect();
+    assert!(pipelines.len() >= 3);
+    for pipeline in pipelines {
+        let (output, words) = run("validate", pipeline);
+        assert!(output.status.success() && !words.contains("warning"), "{pipeline}{words}");
+    }
+}

@@ -1,7 +1,7 @@
 //! From settings to rules.
 
-use hornpipe_engine::MatchType;
 use hornpipe_engine::config::{Environment, Report};
+use hornpipe_engine::{MatchType, Template};
 use regex::Regex;
 
 use crate::config::{Action, ActionKind, TaggingConfig, ValueFrom};
@@ -9,7 +9,6 @@ use crate::environment;
 use crate::labels::tag;
 use crate::operation::{Extraction, Operation, Selection};
 use crate::rules::{Rules, Step};
-use crate::template::Template;
 
 /// The rules that the settings ask for; problems go to the report. `host` is the host's name, where it is known.
 pub(crate) fn rules(

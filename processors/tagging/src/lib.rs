@@ -13,7 +13,6 @@ mod merge;
 mod operation;
 mod rules;
 mod sources;
-mod template;
 
 pub use config::{Action, ActionKind, TaggingConfig, ValueFrom};
 

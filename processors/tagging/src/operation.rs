@@ -1,9 +1,9 @@
 //! What an action does, ready for use.
 
+use hornpipe_engine::Template;
 use regex::Regex;
 
 use crate::labels::{Labels, key_of, tag};
-use crate::template::Template;
 
 /// A change of labels.
 #[derive(Clone, Debug)]

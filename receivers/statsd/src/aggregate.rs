@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::config::Dialect;
 use crate::contexts::{ContextLimit, Contexts, Created};
 use crate::event;
+use crate::naming::Naming;
 use crate::parse::{self, LineKind};
 use crate::reason;
 use crate::rejects::Rejects;
@@ -66,11 +67,17 @@ pub(crate) struct Aggregator {
 }
 
 impl Aggregator {
-    /// An empty window and no series.
+    /// An empty window and no series; names stay as they are.
+    #[cfg(test)]
     pub(crate) fn new(limit: Arc<ContextLimit>, dialect: Dialect) -> Self {
+        Aggregator::with_naming(limit, dialect, Naming::default())
+    }
+
+    /// An empty window and no series.
+    pub(crate) fn with_naming(limit: Arc<ContextLimit>, dialect: Dialect, naming: Naming) -> Self {
         Aggregator {
             dialect,
-            contexts: Contexts::new(limit),
+            contexts: Contexts::new(limit, naming),
             slab: Slab::default(),
             values: Vec::new(),
             tally: Tally::default(),

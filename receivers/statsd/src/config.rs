@@ -8,8 +8,12 @@ use hornpipe_model::Signal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::collector::{self, CounterType, TimerHistogramMapping};
+use crate::forward::{self, Forwarder};
+use crate::hold::{GaugeHold, GaugeHoldConfig};
 use crate::listen::Framing;
-use crate::listener::{ListenerConfig, Transport};
+use crate::listener::{ListenerConfig, Transport, is_host_and_port};
+use crate::naming::{MapperProfile, NAMES_WITHOUT_NAMESPACE, Naming, TagFilterConfig};
 use crate::receiver::StatsdReceiver;
 
 /// The most that one UDP datagram can carry, and the least buffer that makes sense.
@@ -61,6 +65,38 @@ pub struct StatsdConfig {
     /// The longest datagram that is read whole, `512B` to `65535B`; of a longer one the last, incomplete line is dropped. Of
     /// streams it is the longest frame or line; longer ones are dropped.
     pub max_datagram_bytes: ByteSize,
+    /// Rules that take tags out of names, as the Agent's `dogstatsd_mapper_profiles`. The first rule that matches counts.
+    pub mapper_profiles: Vec<MapperProfile>,
+    /// What is put before every name, with a dot between, after the mapper.
+    pub namespace: String,
+    /// Names that begin with one of these get no namespace. The default is the Agent's list.
+    pub namespace_exclude: Vec<String>,
+    /// Metrics that are dropped, by their name after mapper and namespace, with the reason `filtered`.
+    pub metric_blocklist: Vec<String>,
+    /// Where it is not empty, only these metrics are taken; all others are dropped with the reason `filtered`.
+    pub metric_allowlist: Vec<String>,
+    /// Whether the names in `metric_blocklist` and `metric_allowlist` stand for all that begin with them.
+    pub metric_list_match_prefix: bool,
+    /// Which tags of which metrics are kept. Filters that name the same metric all apply.
+    pub metric_tag_filterlist: Vec<TagFilterConfig>,
+    /// Gauges that keep reporting their last value while nothing comes.
+    pub gauge_hold: GaugeHoldConfig,
+    /// Where to send a copy of every packet, as `host:port` over UDP or the absolute path of a Unix datagram socket: another
+    /// StatsD server, for the time of a migration. What that one cannot take at once is not sent, and counted.
+    pub forward_to: String,
+    /// Gives every series a tag `metric_type`: `counter`, `gauge`, `timing`, `histogram`, `distribution` or `set`.
+    pub enable_metric_type: bool,
+    /// Of the Collector. Bare tags are always taken.
+    pub enable_simple_tags: Option<bool>,
+    /// Of the Collector. The values of all clients are added up, whatever it says.
+    pub enable_ip_only_aggregation: Option<bool>,
+    /// Of the Collector. Exporters send a counter as monotonic until it shows a negative value, whatever it says.
+    pub is_monotonic_counter: Option<bool>,
+    /// Of the Collector. Counters keep their fractions, whatever it says.
+    pub counter_type: Option<CounterType>,
+    /// Of the Collector. Each exporter sends timers, histograms and distributions as its backend takes them, whatever it
+    /// says; single series are the `percentiles` processor's.
+    pub timer_histogram_mapping: Vec<TimerHistogramMapping>,
 }
 
 /// What the clients speak.
@@ -91,6 +127,21 @@ impl Default for StatsdConfig {
             max_contexts: 200_000,
             socket_buffer_size: ByteSize::default(),
             max_datagram_bytes: ByteSize::bytes(LARGEST_DATAGRAM),
+            mapper_profiles: Vec::new(),
+            namespace: String::new(),
+            namespace_exclude: NAMES_WITHOUT_NAMESPACE.map(str::to_owned).to_vec(),
+            metric_blocklist: Vec::new(),
+            metric_allowlist: Vec::new(),
+            metric_list_match_prefix: false,
+            metric_tag_filterlist: Vec::new(),
+            gauge_hold: GaugeHoldConfig::default(),
+            forward_to: String::new(),
+            enable_metric_type: false,
+            enable_simple_tags: None,
+            enable_ip_only_aggregation: None,
+            is_monotonic_counter: None,
+            counter_type: None,
+            timer_histogram_mapping: Vec::new(),
         }
     }
 }
@@ -120,6 +171,13 @@ impl ReceiverConfig for StatsdConfig {
         if !(SMALLEST_BUFFER..=LARGEST_DATAGRAM).contains(&self.max_datagram_bytes.as_bytes()) {
             report.error("max_datagram_bytes", format!("must be from {SMALLEST_BUFFER} to {LARGEST_DATAGRAM} bytes"));
         }
+        if !self.forward_to.is_empty() && !forward::is_path(&self.forward_to) && !is_host_and_port(&self.forward_to) {
+            let help = "write host:port, or the absolute path of a Unix datagram socket";
+            report.error_with_help("forward_to", "is neither an address nor a path", help);
+        }
+        Naming::compile(self, report);
+        GaugeHold::compile(&self.gauge_hold, report);
+        collector::warn(self, report);
     }
 
     fn build(&self, context: BuildContext) -> Result<Box<dyn Receiver>, BuildError> {
@@ -128,7 +186,10 @@ impl ReceiverConfig for StatsdConfig {
             let opened = listener.open(&context.sockets, self.dialect);
             sockets.extend(opened.map_err(|(option, message)| BuildError::new(format!("{at}{option}"), message))?);
         }
-        Ok(Box::new(StatsdReceiver::new(self.clone(), context, sockets)))
+        let forward_to = Some(self.forward_to.as_str()).filter(|target| !target.is_empty());
+        let forwarder = forward_to.map(|target| Forwarder::open(target, &sockets, &context.telemetry)).transpose();
+        let forwarder = forwarder.map_err(|message| BuildError::new("forward_to", message))?;
+        Ok(Box::new(StatsdReceiver::new(self.clone(), context, sockets, forwarder)))
     }
 }
 
@@ -199,6 +260,11 @@ mod tests {
         assert_eq!(config(|c| c.max_contexts = 0), ["max_contexts"]);
         assert_eq!(config(|c| c.max_connections = 0), ["max_connections"]);
         assert_eq!(config(|c| c.max_datagram_bytes = ByteSize::bytes(100)), ["max_datagram_bytes"]);
+        assert_eq!(config(|c| c.forward_to = "elsewhere".to_owned()), ["forward_to"]);
+        assert_eq!(config(|c| c.forward_to = "/run/dsd.socket".to_owned()), [""; 0]);
+        assert_eq!(config(|c| c.mapper_profiles = vec![MapperProfile::default()]).len(), 2);
+        assert_eq!(config(|c| c.gauge_hold.metrics = vec!["app.**".to_owned()]), [""; 0]);
+        assert_eq!(config(|c| c.is_monotonic_counter = Some(false)), ["is_monotonic_counter"]);
         for endpoint in ["", "8125", "localhost", ":8125", "localhost:", "localhost:99999", "::1:8125", "http://x:1"] {
             let config = StatsdConfig { endpoint: endpoint.to_owned(), ..StatsdConfig::default() };
             assert_eq!(problems(&config), ["endpoint"], "{endpoint}");

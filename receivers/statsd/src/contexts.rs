@@ -4,10 +4,11 @@
 //! they were written: one hash over the bytes and one comparison. Only when they are new is the line's [`Context`] built,
 //! with its tags sorted, and looked up in the second table. A series may have several aliases, one for each spelling.
 //!
+//! An alias may also lead nowhere: to a name that is filtered out, so that its lines cost no more than others.
+//!
 //! An index is the series' place in the slabs, which other threads read after the window's end. So it is given to
 //! another series only after the window in which its series was evicted has been handed over.
 
-use std::borrow::Cow;
 use std::hash::{BuildHasher, Hasher};
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -15,12 +16,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use hornpipe_engine::Reason;
-use hornpipe_model::{Context, catalogue};
+use hornpipe_model::Context;
 
+use crate::naming::Naming;
 use crate::parse::{Kind, Sample};
 use crate::reason;
 use crate::slab::Slab;
-use crate::tags::TagSection;
+
+/// The index of what is filtered out.
+const FILTERED: u32 = u32::MAX;
 
 /// How many series all readers of a receiver may know together.
 #[derive(Debug)]
@@ -76,6 +80,7 @@ pub(crate) struct Contexts {
     expired: Vec<u32>,
     limit: Arc<ContextLimit>,
     alias_limit: usize,
+    naming: Naming,
 }
 
 #[derive(Debug)]
@@ -109,8 +114,9 @@ impl Alias {
 
 impl Contexts {
     /// No series yet. The table of aliases holds twice as many entries as there may be series.
-    pub(crate) fn new(limit: Arc<ContextLimit>) -> Self {
+    pub(crate) fn new(limit: Arc<ContextLimit>, naming: Naming) -> Self {
         Contexts {
+            naming,
             hasher: DefaultHashBuilder::default(),
             aliases: HashTable::new(),
             by_identity: HashTable::new(),
@@ -127,11 +133,12 @@ impl Contexts {
     /// The index of a sample's series, which is made if it is new.
     ///
     /// # Errors
-    /// [`reason::CONTEXT_LIMIT`] for a new series when there may be no more.
+    /// [`reason::CONTEXT_LIMIT`] for a new series when there may be no more, [`reason::FILTERED`] for one that is not wanted.
     #[inline]
     pub(crate) fn index_of(&mut self, sample: &Sample<'_>) -> Result<u32, Reason> {
         let hash = self.alias_hash(sample);
         match self.aliases.find(hash.get(), |alias| alias.matches(sample)) {
+            Some(Alias { index: FILTERED, .. }) => Err(reason::FILTERED),
             Some(alias) => Ok(alias.index),
             None => self.resolve(hash, sample),
         }
@@ -176,7 +183,14 @@ impl Contexts {
     /// The long way: builds the context, finds or makes its series, and remembers the spelling.
     #[cold]
     fn resolve(&mut self, hash: NonZeroU64, sample: &Sample<'_>) -> Result<u32, Reason> {
-        let context = build_context(sample);
+        let context = match self.naming.context(sample) {
+            Ok(context) => context,
+            Err(reason) => {
+                self.make_room_for_alias();
+                self.insert_alias(hash, sample, FILTERED, None);
+                return Err(reason);
+            }
+        };
         let identity_hash = self.hasher.hash_one((sample.kind, &context));
         let is_same = |slot: &Slot| slot.kind == sample.kind && *slot.context == context;
         let known =
@@ -190,7 +204,8 @@ impl Contexts {
     }
 
     fn create(&mut self, kind: Kind, context: Context, identity_hash: u64) -> Result<u32, Reason> {
-        let next = u32::try_from(self.slots.len()).map_err(|_| reason::CONTEXT_LIMIT)?;
+        let next =
+            u32::try_from(self.slots.len()).ok().filter(|next| *next != FILTERED).ok_or(reason::CONTEXT_LIMIT)?;
         if !self.limit.take() {
             return Err(reason::CONTEXT_LIMIT);
         }
@@ -209,20 +224,29 @@ impl Contexts {
         Ok(index)
     }
 
-    /// Adds an alias. When the table is full, clients write the same series in ever new ways; it is emptied, and what is
-    /// still in use comes back line by line.
+    /// Adds an alias of a series.
     fn remember(&mut self, hash: NonZeroU64, sample: &Sample<'_>, index: u32) {
-        if self.aliases.len() >= self.alias_limit {
-            self.aliases.clear();
-            self.slots.iter_mut().flatten().for_each(|slot| slot.first_alias = None);
-        }
+        self.make_room_for_alias();
         let Some(Some(slot)) = self.slots.get_mut(index as usize) else { return };
         let is_taken = |alias: &Alias| alias.index == index && alias.hash == hash;
         if self.aliases.find(hash.get(), is_taken).is_some() {
             return;
         }
-        let text = [sample.name, sample.tags].concat().into_boxed_slice();
         let next = slot.first_alias.replace(hash);
+        self.insert_alias(hash, sample, index, next);
+    }
+
+    /// When the table is full, clients write the same series in ever new ways; it is emptied, and what is still in use comes
+    /// back line by line.
+    fn make_room_for_alias(&mut self) {
+        if self.aliases.len() >= self.alias_limit {
+            self.aliases.clear();
+            self.slots.iter_mut().flatten().for_each(|slot| slot.first_alias = None);
+        }
+    }
+
+    fn insert_alias(&mut self, hash: NonZeroU64, sample: &Sample<'_>, index: u32, next: Option<NonZeroU64>) {
+        let text = [sample.name, sample.tags].concat().into_boxed_slice();
         let alias = Alias { text, name_length: sample.name.len(), kind: sample.kind, index, hash, next };
         self.aliases.insert_unique(hash.get(), alias, |alias| alias.hash.get());
     }
@@ -255,21 +279,13 @@ fn slot(slots: &[Option<Slot>], index: u32) -> Option<&Slot> {
     slots.get(index as usize)?.as_ref()
 }
 
-fn build_context(sample: &Sample<'_>) -> Context {
-    let name = String::from_utf8_lossy(sample.name);
-    let TagSection { tags, host } = TagSection::parse(sample.tags);
-    let default_unit = if sample.kind == Kind::Timing { "ms" } else { "" };
-    let unit = catalogue::find(&name).map_or(default_unit, |known| known.ucum);
-    Context::with_unit(&name, tags, host.as_deref(), Cow::Borrowed(unit))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::parse;
 
     fn contexts(limit: usize) -> Contexts {
-        Contexts::new(Arc::new(ContextLimit::new(limit)))
+        Contexts::new(Arc::new(ContextLimit::new(limit)), Naming::default())
     }
 
     fn index_of(contexts: &mut Contexts, line: &str) -> Result<u32, Reason> {
@@ -335,8 +351,8 @@ mod tests {
     #[test]
     fn two_readers_share_one_limit_and_a_reader_that_ends_gives_its_part_back() {
         let limit = Arc::new(ContextLimit::new(2));
-        let mut first = Contexts::new(Arc::clone(&limit));
-        let mut second = Contexts::new(Arc::clone(&limit));
+        let mut first = Contexts::new(Arc::clone(&limit), Naming::default());
+        let mut second = Contexts::new(Arc::clone(&limit), Naming::default());
         index(&mut first, "a:1|c");
         index(&mut second, "a:1|c");
         assert_eq!(index_of(&mut second, "b:1|c"), Err(reason::CONTEXT_LIMIT));
@@ -375,6 +391,23 @@ mod tests {
         contexts.evict_some(2, &open);
         assert!(!contexts.has_expired());
         assert_eq!(contexts.take_changes().1, [idle]);
+    }
+
+    #[test]
+    fn what_is_filtered_out_takes_no_series_and_is_known_again_by_its_bytes() {
+        let config = serde_json::from_str(r#"{"metric_blocklist": ["noise"]}"#).unwrap();
+        let naming = Naming::compile(&config, &mut hornpipe_engine::config::Report::new());
+        let mut contexts = Contexts::new(Arc::new(ContextLimit::new(4)), naming);
+        for number in 0..100 {
+            for _ in 0..2 {
+                assert_eq!(index_of(&mut contexts, &format!("noise:1|c|#n:{number}")), Err(reason::FILTERED));
+            }
+            assert!((1..=8).contains(&contexts.aliases.len()));
+        }
+        assert_eq!((contexts.limit.known(), contexts.take_changes().0.len()), (0, 0));
+        let kept = index(&mut contexts, "noisy:1|c");
+        assert_eq!(index_of(&mut contexts, "noise:1|c"), Err(reason::FILTERED));
+        assert_eq!(evict_all(&mut contexts, &[kept]), [kept]);
     }
 
     #[test]

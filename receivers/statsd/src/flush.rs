@@ -12,6 +12,7 @@ use crate::aggregate::Handover;
 use crate::config::Dialect;
 use crate::contexts::Created;
 use crate::event::ReceivedEvent;
+use crate::hold::GaugeHold;
 use crate::parse::Kind;
 use crate::service_check::ReceivedCheck;
 use crate::slab::{Cell, Slab, saturating_sum};
@@ -34,6 +35,10 @@ pub(crate) struct Merger {
     window: u64,
     /// For how many windows an unseen counter is filled with zeros.
     filled_windows: u64,
+    /// Gauges that go on with their last value, and for how many windows.
+    hold: GaugeHold,
+    held_windows: u64,
+    interval: Duration,
     kept: Kept,
     series: Vec<Option<Series>>,
     free: Vec<usize>,
@@ -67,8 +72,10 @@ struct Series {
     kind: Kind,
     context: Arc<Context>,
     value: Cell,
-    /// Of a gauge of the Etsy dialect its value at the end of the window before.
+    /// Of a gauge its value at the end of the window before.
     level: f64,
+    /// A gauge that goes on with its last value.
+    is_held: bool,
     last_seen: u64,
     /// How many readers' indexes lead here.
     places: u32,
@@ -100,14 +107,16 @@ impl Now {
 impl Merger {
     /// Merges for `readers` readers; counters are filled with zeros for `counter_expiry` after their last value.
     pub(crate) fn new(readers: usize, interval: Duration, counter_expiry: Duration, dialect: Dialect) -> Self {
-        let windows =
-            |span: Duration| u64::try_from(span.as_nanos().div_ceil(interval.as_nanos().max(1))).unwrap_or(u64::MAX);
+        let windows = |span: Duration| windows(span, interval);
         let others = windows(KEPT_UNSEEN).max(2);
         let levels = if dialect == Dialect::Etsy { windows(LEVELS_KEPT) } else { 0 };
         let filled_windows = windows(counter_expiry);
         Merger {
             window: 0,
             filled_windows,
+            hold: GaugeHold::default(),
+            held_windows: 0,
+            interval,
             kept: Kept { counters: others.max(filled_windows), gauges: others.max(levels), others },
             series: Vec::new(),
             free: Vec::new(),
@@ -116,6 +125,14 @@ impl Merger {
             checks: Vec::new(),
             events: Vec::new(),
         }
+    }
+
+    /// The same, with gauges that go on with their last value.
+    pub(crate) fn holding(mut self, hold: GaugeHold) -> Self {
+        self.held_windows = windows(hold.max_age(), self.interval);
+        self.kept.gauges = self.kept.gauges.max(self.held_windows);
+        self.hold = hold;
+        self
     }
 
     /// Takes what a reader took in the window at hand and returns its slab, empty.
@@ -151,7 +168,8 @@ impl Merger {
             let Some(series) = place else { continue };
             let unseen = self.window - series.last_seen;
             let kept = self.kept.windows(Some(series.kind));
-            if let Some(value) = series.take_value(unseen <= self.filled_windows) {
+            let goes_on = unseen <= if series.kind == Kind::Gauge { self.held_windows } else { self.filled_windows };
+            if let Some(value) = series.take_value(goes_on) {
                 let context = Arc::clone(&series.context);
                 points.push(MetricPoint { context, window, origin: Origin::Statsd, value });
             }
@@ -213,22 +231,28 @@ impl Merger {
         }
         self.by_identity.insert((kind, Arc::clone(&context)), id);
         if let Some(place) = self.series.get_mut(id) {
-            *place = Some(Series { kind, context, value: Cell::Empty, level: 0.0, last_seen: self.window, places: 0 });
+            let is_held = kind == Kind::Gauge && self.hold.holds(context.name());
+            let (value, last_seen) = (Cell::Empty, self.window);
+            *place = Some(Series { kind, context, value, level: 0.0, is_held, last_seen, places: 0 });
         }
         id
     }
 }
 
 impl Series {
-    /// The window's value; of a counter that saw nothing a zero, where it is to be filled.
-    fn take_value(&mut self, fill: bool) -> Option<MetricValue> {
+    /// The window's value. Of a series that saw nothing, where it `goes_on`: of a counter zero, of a held gauge its last value.
+    fn take_value(&mut self, goes_on: bool) -> Option<MetricValue> {
         let distribution =
             |wire_type, samples: Samples| MetricValue::Distribution(Distribution::new(wire_type, samples));
         match (self.kind, std::mem::take(&mut self.value)) {
-            (Kind::Counter, Cell::Empty) if fill => Some(MetricValue::Count { sum: 0.0, samples: 0 }),
+            (Kind::Gauge, Cell::Empty) if goes_on && self.is_held => Some(MetricValue::Gauge(self.level)),
+            (Kind::Counter, Cell::Empty) if goes_on => Some(MetricValue::Count { sum: 0.0, samples: 0 }),
             (_, Cell::Empty) => None,
             (_, Cell::Count { sum, samples }) => Some(MetricValue::Count { sum, samples }),
-            (_, Cell::Gauge { value, .. }) => Some(MetricValue::Gauge(value)),
+            (_, Cell::Gauge { value, .. }) => {
+                self.level = value;
+                Some(MetricValue::Gauge(value))
+            }
             (_, Cell::Level(level)) => {
                 self.level = level.value(self.level);
                 Some(MetricValue::Gauge(self.level))
@@ -239,6 +263,11 @@ impl Series {
             (_, Cell::Samples(samples)) => Some(distribution(WireType::Distribution, *samples)),
         }
     }
+}
+
+/// How many windows a span touches.
+fn windows(span: Duration, interval: Duration) -> u64 {
+    u64::try_from(span.as_nanos().div_ceil(interval.as_nanos().max(1))).unwrap_or(u64::MAX)
 }
 
 /// Adds the second value to the first and empties the second.

@@ -5,7 +5,8 @@
 //! 1. A thread for each address (`listener`) reads datagrams, many with one system call where the system can, or the
 //!    connections of a stream socket (`listen`, `reader`).
 //! 2. A line is taken apart without copying it (`parse`), and its series is found by its bytes as they were written; only
-//!    a spelling seen for the first time is read as name, tags and host (`contexts`).
+//!    a spelling seen for the first time is read as name, tags and host (`contexts`), to which the rules for names are
+//!    applied (`naming`).
 //! 3. Its values go into the reader's slab, at the index of its series (`aggregate`, `slab`).
 //! 4. At the window's end (`window`) each reader hands over its slab and goes on with an empty one; a task merges the slabs,
 //!    makes a point for each series and sends them (`flush`, `receiver`). The emptied slabs go back.
@@ -13,14 +14,18 @@
 //! Every line that cannot be used is counted once, with a reason (`reason`), and shown in the log at a limited rate.
 
 mod aggregate;
+mod collector;
 mod config;
 mod contexts;
 mod event;
 mod flush;
+mod forward;
 mod guide;
+mod hold;
 mod level;
 mod listen;
 mod listener;
+mod naming;
 mod number;
 mod parse;
 mod reader;
@@ -36,7 +41,12 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use collector::{
+    CounterType, ExplicitBuckets, HistogramOptions, ObserverType, StatsdType, SummaryOptions, TimerHistogramMapping,
+};
 pub use config::{Dialect, StatsdConfig};
+pub use hold::GaugeHoldConfig;
 pub use listen::Framing;
 pub use listener::{ListenerConfig, Transport};
+pub use naming::{MapperMatchType, MapperProfile, Mapping, TagAction, TagFilterConfig};
 pub use receiver::StatsdReceiver;

@@ -196,7 +196,7 @@ impl ListenerConfig {
     }
 }
 
-fn is_host_and_port(endpoint: &str) -> bool {
+pub(crate) fn is_host_and_port(endpoint: &str) -> bool {
     endpoint.rsplit_once(':').is_some_and(|(host, port)| {
         let is_plain = !host.is_empty() && !host.contains([':', '/', ' ']);
         let is_bracketed = host.starts_with('[') && host.ends_with(']');

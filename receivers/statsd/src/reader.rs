@@ -17,7 +17,9 @@ use tokio::sync::oneshot;
 use crate::aggregate::{Aggregator, Handover};
 use crate::config::Dialect;
 use crate::contexts::ContextLimit;
+use crate::forward::Forwarder;
 use crate::listen::{Input, Limits, Piece, Socket, WakeUp};
+use crate::naming::Naming;
 use crate::slab::Slab;
 use crate::sources::{FirstPacket, Sources};
 
@@ -39,8 +41,12 @@ pub(crate) struct ReaderContext {
     pub(crate) limit: Arc<ContextLimit>,
     /// What the clients speak.
     pub(crate) dialect: Dialect,
+    /// Rules for names.
+    pub(crate) naming: Naming,
     /// Bounds of what is read.
     pub(crate) limits: Limits,
+    /// Where copies go.
+    pub(crate) forwarder: Option<Arc<Forwarder>>,
 }
 
 /// A request for the window's values.
@@ -80,7 +86,7 @@ impl ReaderHandle {
             kernel_drops: input.kernel_drops().unwrap_or(0),
             connections: (0, 0),
             input,
-            aggregator: Aggregator::new(Arc::clone(&context.limit), context.dialect),
+            aggregator: Aggregator::with_naming(Arc::clone(&context.limit), context.dialect, context.naming.clone()),
             sources: Sources::default(),
             swaps,
             own,
@@ -206,12 +212,16 @@ impl Reader {
     /// Reads a batch of datagrams and publishes what it brought. Returns how many there were.
     fn read(&mut self, wait: bool) -> usize {
         let (aggregator, sources, clock) = (&mut self.aggregator, &mut self.sources, &self.context.clock);
+        let forwarder = self.context.forwarder.as_deref();
         // One look at the clock a batch; it is made after the waiting.
         let mut arrival = None;
         let received = self.input.receive(wait, |piece| match piece {
             Piece::Packet { payload, is_cut, source } => {
                 let arrival = *arrival.get_or_insert_with(|| clock.monotonic());
                 sources.see(source, payload, arrival);
+                if let Some(forwarder) = forwarder {
+                    forwarder.send(payload, is_cut);
+                }
                 aggregator.datagram(payload, is_cut, arrival);
             }
             Piece::Bad { beginning, reason } => aggregator.reject(beginning, reason),

@@ -27,6 +27,8 @@ pub const INVALID_SERVICE_CHECK: Reason = "invalid_service_check";
 pub const SERVICE_CHECK_LIMIT: Reason = "service_check_limit";
 /// A new series while `max_contexts` are known.
 pub const CONTEXT_LIMIT: Reason = "context_limit";
+/// The settings do not want a metric of that name.
+pub const FILTERED: Reason = "filtered";
 /// The end of a datagram longer than `max_datagram_bytes`: its last line is not whole.
 pub const TRUNCATED: Reason = "truncated";
 /// A line or frame of a stream that is longer than `max_datagram_bytes`.

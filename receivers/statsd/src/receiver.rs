@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hornpipe_engine::component::{BuildContext, Outputs, Receiver};
+use hornpipe_engine::config::Report;
 use hornpipe_engine::telemetry::Counter;
 use hornpipe_engine::{Batch, Clock, Shutdown};
 use hornpipe_model::{LogBatch, MetricBatch, Scope, Signal, Window};
@@ -12,8 +13,11 @@ use hornpipe_model::{LogBatch, MetricBatch, Scope, Signal, Window};
 use crate::StatsdConfig;
 use crate::contexts::ContextLimit;
 use crate::flush::{Merger, Now};
+use crate::forward::Forwarder;
 use crate::guide::{self, Listening, Silence};
+use crate::hold::GaugeHold;
 use crate::listen::{Limits, Socket, enlarge_receive_buffer};
+use crate::naming::Naming;
 use crate::reader::{ReaderContext, ReaderHandle, packets};
 use crate::reason;
 use crate::window::Windows;
@@ -23,16 +27,24 @@ pub struct StatsdReceiver {
     config: StatsdConfig,
     context: BuildContext,
     sockets: Vec<Socket>,
+    forwarder: Option<Forwarder>,
 }
 
 impl StatsdReceiver {
-    /// A receiver that will read `sockets`, one thread for each.
-    pub(crate) fn new(config: StatsdConfig, context: BuildContext, sockets: Vec<Socket>) -> Self {
-        StatsdReceiver { config, context, sockets }
+    /// A receiver that will read `sockets`, one thread for each, and send copies with `forwarder`.
+    pub(crate) fn new(
+        config: StatsdConfig,
+        context: BuildContext,
+        sockets: Vec<Socket>,
+        forwarder: Option<Forwarder>,
+    ) -> Self {
+        StatsdReceiver { config, context, sockets, forwarder }
     }
 
     fn start(self, outputs: Outputs) -> Result<Running, String> {
-        let StatsdReceiver { config, context, sockets } = self;
+        let StatsdReceiver { config, context, sockets, forwarder } = self;
+        // What is wrong was said when the settings were validated.
+        let mut ignored = Report::new();
         let limit = Arc::new(ContextLimit::new(config.max_contexts));
         let reader_context = ReaderContext {
             id: context.id.clone(),
@@ -40,6 +52,8 @@ impl StatsdReceiver {
             telemetry: Arc::clone(&context.telemetry),
             limit: Arc::clone(&limit),
             dialect: config.dialect,
+            naming: Naming::compile(&config, &mut ignored),
+            forwarder: forwarder.map(Arc::new),
             limits: Limits { largest: config.max_datagram_bytes.as_usize(), connections: config.max_connections },
         };
         let mut readers = Vec::with_capacity(sockets.len());
@@ -80,7 +94,8 @@ impl StatsdReceiver {
             ..Scope::default()
         };
         Ok(Running {
-            merger: Merger::new(readers.len(), interval, config.counter_expiry.get(), config.dialect),
+            merger: Merger::new(readers.len(), interval, config.counter_expiry.get(), config.dialect)
+                .holding(GaugeHold::compile(&config.gauge_hold, &mut ignored)),
             windows: Windows::open(context.clock.unix(), context.clock.monotonic(), interval),
             silence: Silence::since(context.clock.monotonic(), &listening),
             packets,

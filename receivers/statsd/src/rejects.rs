@@ -4,6 +4,8 @@ use std::fmt;
 
 use hornpipe_engine::Reason;
 
+use crate::reason;
+
 /// How much of a line the log shows, in characters.
 const SHOWN_CHARACTERS: usize = 200;
 
@@ -29,6 +31,10 @@ impl Rejects {
         match self.counts.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, count)) => *count += 1,
             None => self.counts.push((reason, 1)),
+        }
+        if reason == reason::FILTERED {
+            // That is what was asked for; nobody needs to see it.
+            return;
         }
         // A character takes up to four bytes.
         let text = line.get(..SHOWN_CHARACTERS * 4).unwrap_or(line);

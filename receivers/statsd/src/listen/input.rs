@@ -36,6 +36,12 @@ impl Socket {
         socket.local_addr().ok()?.as_pathname().map(PathBuf::from)
     }
 
+    /// The address of a UDP socket.
+    pub(crate) fn udp_address(&self) -> Option<SocketAddr> {
+        let Socket::Udp(socket) = self else { return None };
+        socket.local_addr().ok()
+    }
+
     /// Where it listens, in words: UDP, the usual one, goes without saying.
     pub(crate) fn name(&self) -> String {
         let path = |address: io::Result<std::os::unix::net::SocketAddr>| {

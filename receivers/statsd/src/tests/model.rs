@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hornpipe_engine::config::Report;
 use hornpipe_model::{Timestamp, Window};
 use proptest::prelude::*;
 
@@ -12,6 +13,7 @@ use crate::aggregate::Aggregator;
 use crate::config::Dialect;
 use crate::contexts::ContextLimit;
 use crate::flush::Merger;
+use crate::hold::GaugeHold;
 use crate::slab::Slab;
 
 /// Series are forgotten after two windows of this length, counters after three.
@@ -179,6 +181,30 @@ fn a_counter_is_filled_with_zeros_for_its_expiry_and_then_forgotten() {
         aggregator.evict_some();
     }
     assert_eq!(limit.known(), 0);
+}
+
+#[test]
+fn a_held_gauge_goes_on_with_its_last_value_until_its_age_and_no_other_does() {
+    let limit = Arc::new(ContextLimit::new(10));
+    let config = serde_json::from_str(r#"{"metrics": ["held.*"], "max_age": "30s"}"#).unwrap();
+    for (dialect, line, more) in
+        [(Dialect::Dogstatsd, "held.a:3|g", "held.a:-1|g"), (Dialect::Etsy, "held.a:3|g", "held.a:-4|g")]
+    {
+        let mut aggregator = Aggregator::new(Arc::clone(&limit), dialect);
+        let mut merger = Merger::new(1, Duration::from_secs(10), Duration::ZERO, dialect)
+            .holding(GaugeHold::compile(&config, &mut Report::new()));
+        let others = "\nfree:1|g\nheld.c:1|c\nheld.s:x|s\nheld.t:1|ms";
+        aggregator.datagram(format!("{line}{others}").as_bytes(), false, Duration::ZERO);
+        assert_eq!(window_of(&mut aggregator, &mut merger).len(), 5);
+        let held: Key = ("held.a".to_owned(), "gauge", vec![], None);
+        let alone = |value| BTreeMap::from([(held.clone(), Value::Gauge(value))]);
+        assert_eq!(window_of(&mut aggregator, &mut merger), alone(3.0));
+        aggregator.datagram(more.as_bytes(), false, Duration::ZERO);
+        for window in 0..4 {
+            assert_eq!(window_of(&mut aggregator, &mut merger), alone(-1.0), "{dialect:?} {window}");
+        }
+        assert_eq!(window_of(&mut aggregator, &mut merger), BTreeMap::new());
+    }
 }
 
 #[test]

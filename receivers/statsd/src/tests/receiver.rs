@@ -364,6 +364,33 @@ async fn what_cannot_be_used_is_counted_by_reason() {
 }
 
 #[tokio::test]
+async fn names_are_mapped_filtered_and_counted_and_every_packet_is_copied() {
+    let time = FakeClock::new();
+    let other = UdpSocket::bind(ANY_PORT).unwrap();
+    let mut config: StatsdConfig = serde_json::from_str(
+        r#"{"mapper_profiles": [{"name": "g", "prefix": "gunicorn.", "mappings": [{
+                "match": "gunicorn.request.status.*", "name": "gunicorn.status", "tags": {"code": "$1"}}]}],
+            "namespace": "shop", "metric_blocklist": ["shop.noise"]}"#,
+    )
+    .unwrap();
+    config.endpoint = ANY_PORT.to_owned();
+    config.forward_to = other.local_addr().unwrap().to_string();
+    let run = Run::start_with(&time, &config, build_context(ComponentKind::Receiver, "statsd", &time)).await;
+    let packet = "gunicorn.request.status.200:1|c\nnoise:1|c\nnoise:1|c\nbad\ngunicorn.request.status.200:2|c\n";
+    run.send(packet);
+    run.received(5).await;
+    let mut buffer = [0; 1_000];
+    let length = other.recv(&mut buffer).unwrap();
+    assert_eq!(String::from_utf8_lossy(&buffer[..length]), packet);
+    assert_eq!(run.own_number("hornpipe_statsd_forwarded_packets"), 1);
+    let dropped = run.telemetry.signal(Signal::Metrics).dropped_by_reason();
+    assert_eq!(dropped.into_iter().collect::<Vec<_>>(), [("filtered", 2), ("missing_type", 1)]);
+    let batches = run.finish().await;
+    let status: Key = ("shop.gunicorn.status".to_owned(), "count", vec!["code:200".to_owned()], None);
+    assert_eq!(by_key(&batches[0].points), [(status, Value::Count { sum: 3.0, samples: 2 })].into());
+}
+
+#[tokio::test]
 async fn a_taken_port_is_an_error_about_the_endpoint() {
     let other = UdpSocket::bind(ANY_PORT).unwrap();
     let context = build_context(ComponentKind::Receiver, "statsd", &FakeClock::new());

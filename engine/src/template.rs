@@ -1,4 +1,4 @@
-//! Texts with `$1`.
+//! Texts with `$1`, as components' options have them.
 
 use regex::Captures;
 
@@ -6,7 +6,7 @@ use regex::Captures;
 /// `$` for itself. The regex library's own templates would read `$1_total` as a group named `1_total`, which is nobody's
 /// wish.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Template {
+pub struct Template {
     parts: Vec<Part>,
 }
 
@@ -18,7 +18,7 @@ enum Part {
 
 impl Template {
     /// Reads a template.
-    pub(crate) fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let mut parts = Vec::new();
         let mut pieces = text.split('$');
         parts.push(Part::Text(pieces.next().unwrap_or_default().to_owned()));
@@ -32,7 +32,7 @@ impl Template {
     }
 
     /// The highest group that it names; 0 where it names none.
-    pub(crate) fn highest_group(&self) -> usize {
+    pub fn highest_group(&self) -> usize {
         let groups = self.parts.iter().map(|part| match part {
             Part::Group(group) => *group,
             Part::Text(_) => 0,
@@ -41,7 +41,7 @@ impl Template {
     }
 
     /// The text for a match. A group that took no part in it is empty.
-    pub(crate) fn fill(&self, groups: &Captures<'_>) -> String {
+    pub fn fill(&self, groups: &Captures<'_>) -> String {
         let parts = self.parts.iter().map(|part| match part {
             Part::Text(text) => text.as_str(),
             Part::Group(group) => groups.get(*group).map_or("", |found| found.as_str()),
