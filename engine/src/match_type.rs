@@ -35,13 +35,30 @@ impl MatchType {
         };
         // With `s` a dot matches a newline too: over OTLP names and tags may hold one.
         Regex::new(&format!("^(?s:{expression})$")).map_err(|error| {
-            // The library draws the pattern over several lines and says what is wrong in the last one.
-            let words = error.to_string();
-            let last = words.lines().last().unwrap_or_default().trim();
-            InvalidPattern { reason: last.trim_start_matches("error: ").to_owned() }
+            // The expression by itself, so that the error is about nothing else.
+            InvalidPattern::of(&Regex::new(&expression).err().unwrap_or(error))
         })
     }
 }
+
+impl InvalidPattern {
+    /// What the library says about a pattern.
+    pub(crate) fn of(error: &regex::Error) -> Self {
+        // The library draws the pattern, points at the place below it, and says what is wrong in the last line.
+        let words = error.to_string();
+        let last = words.lines().last().unwrap_or_default().trim().trim_start_matches("error: ");
+        let pointer = words.lines().rfind(|line| line.contains('^') && line.trim().bytes().all(|byte| byte == b'^'));
+        let column = pointer.and_then(|line| line.find('^')?.checked_sub(DRAWN_AT));
+        let reason = match column {
+            Some(column) => format!("{last} (at its character {})", column + 1),
+            None => last.to_owned(),
+        };
+        InvalidPattern { reason }
+    }
+}
+
+/// Blanks in front of the library's drawing.
+const DRAWN_AT: usize = 4;
 
 fn wildcard(pattern: &str) -> String {
     let within_dots = |part: &str| part.split('*').map(regex::escape).collect::<Vec<_>>().join("[^.]*");
@@ -75,7 +92,9 @@ mod tests {
     #[test]
     fn what_is_wrong_with_an_expression_fits_a_line() {
         let error = MatchType::Regex.compile("(").unwrap_err();
-        assert_eq!(error.to_string(), "not a regular expression: unclosed group");
+        assert_eq!(error.to_string(), "not a regular expression: unclosed group (at its character 1)");
+        let error = MatchType::Regex.compile(r"a\d+(?<n>x").unwrap_err();
+        assert_eq!(error.to_string(), "not a regular expression: unclosed group (at its character 5)");
         assert!(MatchType::Wildcard.compile("(").is_ok());
     }
 }

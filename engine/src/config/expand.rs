@@ -1,4 +1,5 @@
-//! `${env:NAME}`, `${env:NAME:-default}`, `${file:/path}` and `$$` in one text.
+//! `${env:NAME}`, `${env:NAME:-default}`, `${file:/path}` and `$$` in one text. `${1}` stays: that is a group of a regular
+//! expression, as the Agent's masks name it, and no variable.
 
 use super::environment::Environment;
 use super::node::Unresolved;
@@ -72,6 +73,11 @@ impl<'a> Expander<'a> {
             };
             let Some(end) = closing_brace(inside) else { return Err(unclosed()) };
             let (body, after) = (&inside[..end], &inside[end + 1..]);
+            if is_group(body) {
+                expanded.text.push_str(&from[..from.len() - after.len()]);
+                rest = after;
+                continue;
+            }
             let (value, origins) = self.reference(body, depth)?;
             expanded.whole = at == 0 && after.is_empty() && from.len() == text.len();
             expanded.text.push_str(&value);
@@ -191,6 +197,11 @@ fn cannot_read(origin: &str, why: &str) -> Unresolved {
     Unresolved { message: format!("cannot use `{origin}`: {why}"), help: None, counts: true }
 }
 
+/// True for the number of a group of a regular expression.
+fn is_group(body: &str) -> bool {
+    !body.is_empty() && body.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 fn not_a_variable(origin: &str, body: &str) -> Unresolved {
     let help = "write ${env:NAME}, ${env:NAME:-default} or ${file:/path}; `$${` is a literal `${`";
     match body.split_once(':') {
@@ -246,6 +257,7 @@ mod tests {
             ("$$${env:A}", "$one"),
             ("$$$${env:A}", "$${env:A}"),
             ("100$", "100$"),
+            ("a=${1}, ${A}", "a=${1}, one"),
         ] {
             let expanded = Expander::new(&environment).expand(text).unwrap();
             assert_eq!(expanded.text, expected, "{text}");

@@ -22,7 +22,11 @@ fn every_mistake_is_reported_with_its_path() {
         ("{action: remove}", "actions.0.tag", "`remove` needs `tag`"),
         ("{action: remove, value_from: host, tag: a}", "actions.0.value_from", "`remove` has no use for it"),
         ("{action: remove, tag: a, pattern: b}", "actions.0.pattern", "takes the place of `tag` and `value`"),
-        ("{action: remove, pattern: '('}", "actions.0.pattern", "not a regular expression: unclosed group"),
+        (
+            "{action: remove, pattern: '('}",
+            "actions.0.pattern",
+            "not a regular expression: unclosed group (at its character 1)",
+        ),
         ("{action: extract, tag: a}", "actions.0.pattern", "`extract` needs `pattern`"),
         ("{action: extract, pattern: a}", "actions.0.pattern", "takes nothing out of the name"),
         ("{action: extract, pattern: '(a)', name: b, value: c}", "actions.0.tag", "`extract` needs `tag`"),
