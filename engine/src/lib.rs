@@ -20,6 +20,7 @@ pub mod control;
 pub mod delivery;
 pub mod graph;
 pub mod http;
+pub mod logs;
 pub mod pipeline;
 pub mod registry;
 pub mod resource;

@@ -1,0 +1,157 @@
+//! The grammar of Python's tracebacks.
+//!
+//! Gunicorn's workers share an error log, and the lines of a traceback name nobody. What tells them apart is their form:
+//! a header, frames of `  File "…", line …` with their indented source below, and the line of the exception, which comes
+//! last. So another worker's record in the middle does not break a traceback whose exception has not come yet.
+//! (Python's documentation of `traceback`; exception groups since 3.11, marks below the source since 3.11 and 3.13.)
+
+const HEADER: &[u8] = b"Traceback (most recent call last):";
+const CHAINS: [&[u8]; 2] = [
+    b"During handling of the above exception, another exception occurred:",
+    b"The above exception was the direct cause of the following exception:",
+];
+/// What the lines of an exception group begin with: of its traceback and message, and below its last member.
+const GROUP_LINE: &[u8] = b"  | ";
+const GROUP_END: &[u8] = b"    +--";
+
+/// How far a record's traceback has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Traceback {
+    /// There is none yet.
+    #[default]
+    None,
+    /// In its frames, or right behind the header.
+    Frames(Last),
+    /// Within an exception group.
+    Group,
+    /// Behind the words that lead to another traceback.
+    Chained,
+    /// The exception has come.
+    Complete,
+}
+
+/// The line before in a traceback's frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Last {
+    Header,
+    File,
+    Source,
+}
+
+impl Traceback {
+    /// True where more lines have to come.
+    pub(super) fn is_open(self) -> bool {
+        matches!(self, Traceback::Frames(_) | Traceback::Group | Traceback::Chained)
+    }
+
+    /// True where the line is one that the grammar wants next.
+    pub(super) fn wants(self, line: &[u8]) -> bool {
+        match self {
+            Traceback::None => opens(line),
+            Traceback::Complete => opens(line) || line.is_empty() || is_chain(line),
+            Traceback::Chained => opens(line) || line.is_empty(),
+            Traceback::Frames(Last::Header) => is_frame(line),
+            Traceback::Frames(_) => is_frame(line) || is_source(line) || is_exception(line),
+            Traceback::Group => matches!(line.trim_ascii_start().first(), Some(b'|' | b'+')),
+        }
+    }
+
+    /// The state behind a line of the record, wanted or not.
+    pub(super) fn after(self, line: &[u8]) -> Traceback {
+        if opens(line) {
+            let is_group = line.starts_with(b"  +");
+            return if is_group { Traceback::Group } else { Traceback::Frames(Last::Header) };
+        }
+        match self {
+            Traceback::Complete if is_chain(line) => Traceback::Chained,
+            Traceback::Frames(_) if is_frame(line) => Traceback::Frames(Last::File),
+            Traceback::Frames(Last::File | Last::Source) if line.starts_with(b" ") => Traceback::Frames(Last::Source),
+            Traceback::Frames(Last::File | Last::Source) if is_exception(line) => Traceback::Complete,
+            Traceback::Group if line.starts_with(GROUP_END) && line.ends_with(b"--") && !has_number(line) => {
+                Traceback::Complete
+            }
+            same => same,
+        }
+    }
+}
+
+/// A message may lead up to the header on its line.
+fn opens(line: &[u8]) -> bool {
+    line.ends_with(HEADER)
+}
+
+fn is_chain(line: &[u8]) -> bool {
+    CHAINS.contains(&line)
+}
+
+fn is_frame(line: &[u8]) -> bool {
+    line.starts_with(b"  File \"") || line.starts_with(b"  [Previous line repeated ")
+}
+
+/// A line of source below its frame, or the marks below that.
+pub(super) fn is_source(line: &[u8]) -> bool {
+    line.starts_with(b"    ")
+}
+
+/// `+---------------- 1 ----------------` stands between the members of a group, the same without a number at its end.
+fn has_number(line: &[u8]) -> bool {
+    line.iter().any(u8::is_ascii_digit)
+}
+
+/// `ValueError: text`, `app.PaymentError` or `app.pay.<locals>.Failed: text`.
+fn is_exception(line: &[u8]) -> bool {
+    let end = line.iter().position(|&byte| byte == b':').unwrap_or(line.len());
+    let (name, rest) = line.split_at(end);
+    let of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.<>".contains(byte) || !byte.is_ascii();
+    let is_name = name.first().is_some_and(|first| !first.is_ascii_digit()) && name.iter().all(of_name);
+    is_name && (rest.len() <= 1 || rest.starts_with(b": "))
+}
+
+/// An exception as it stands in a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exception<'t> {
+    /// Its class, such as `ValueError` or `app.PaymentError`.
+    pub class: &'t str,
+    /// What it says; may have several lines, or none.
+    pub message: &'t str,
+    /// The whole traceback, from its first header to the end of the record, causes included.
+    pub stacktrace: &'t str,
+}
+
+/// The exception that a Python traceback in the text ends with: of several that led to each other the last one, which is
+/// the one that was not caught.
+pub fn exception(text: &str) -> Option<Exception<'_>> {
+    let mut state = Traceback::None;
+    let (mut stacktrace, mut found) = (None, None);
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let content = line.trim_end_matches(['\n', '\r']);
+        let before = state;
+        state = before.after(content.as_bytes());
+        if stacktrace.is_none() && opens(content.as_bytes()) {
+            let within = if state == Traceback::Group { 0 } else { content.len() - HEADER.len() };
+            stacktrace = text.get(at + within..);
+        }
+        if matches!(before, Traceback::Frames(_)) && state == Traceback::Complete {
+            found = text.get(at..).map(|rest| (rest, false));
+        } else if before == Traceback::Group
+            && !matches!(found, Some((_, true)))
+            && let Some(inner) = content.as_bytes().strip_prefix(GROUP_LINE)
+            && is_exception(inner)
+        {
+            found = content.get(GROUP_LINE.len()..).map(|rest| (rest, true));
+        }
+        if opens(content.as_bytes()) && state == Traceback::Group {
+            // A group of its own begins; the one before led to it.
+            found = found.map(|(rest, _)| (rest, false));
+        }
+        at += line.len();
+    }
+    let (rest, _) = found?;
+    let (class, message) =
+        rest.split_once(": ").filter(|(class, _)| is_exception(class.as_bytes())).unwrap_or_else(|| {
+            let end = rest.find([':', '\n']).unwrap_or(rest.len());
+            (rest.get(..end).unwrap_or(rest), rest.get(end..).unwrap_or_default().trim_start_matches(':'))
+        });
+    Some(Exception { class, message: message.trim(), stacktrace: stacktrace?.trim_end() })
+}
