@@ -342,6 +342,15 @@ pub trait Exporter: Send + Sync {
         None
     }
 
+    /// The same for the data of one request, where the backend is stricter about some of it.
+    fn max_age_of(&self, request: &Request) -> Option<Duration> {
+        self.max_age(request.signal)
+    }
+
+    /// Works beside the sending, such as looking after credentials. The engine runs it once, from when the exporter
+    /// begins to send until it ends or another takes its place, and then drops it at its next wait.
+    async fn background(&self) {}
+
     /// What has to be done in order, once per batch, on the way into the queue (cumulative sums). Called once.
     fn admission(&self) -> Option<Box<dyn Admission>> {
         None

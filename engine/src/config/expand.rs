@@ -28,6 +28,8 @@ pub(super) struct Expanded {
     pub whole: bool,
     /// The references that brought in text from outside, without their defaults.
     pub origins: Vec<String>,
+    /// The file whose content the whole text is, less line ends at its end.
+    pub file: Option<String>,
 }
 
 /// Whose text is being read: in values from outside, `$$` is an escape only before `{`, and nothing of them is printed.
@@ -78,18 +80,19 @@ impl<'a> Expander<'a> {
                 rest = after;
                 continue;
             }
-            let (value, origins) = self.reference(body, depth)?;
+            let value = self.reference(body, depth)?;
             expanded.whole = at == 0 && after.is_empty() && from.len() == text.len();
-            expanded.text.push_str(&value);
-            expanded.origins.extend(origins);
+            expanded.file = value.file.filter(|_| expanded.whole);
+            expanded.text.push_str(&value.text);
+            expanded.origins.extend(value.origins);
             rest = after;
         }
         expanded.text.push_str(rest);
         Ok(expanded)
     }
 
-    /// The text that a reference stands for, and the references that brought it in.
-    fn reference(&mut self, body: &str, depth: usize) -> Result<(String, Vec<String>), Unresolved> {
+    /// What a reference stands for.
+    fn reference(&mut self, body: &str, depth: usize) -> Result<Expanded, Unresolved> {
         let Some(left) = self.references.checked_sub(1) else {
             return Err(failure(format!("more than {MAX_REFERENCES} references"), "does a value refer to itself?"));
         };
@@ -98,7 +101,10 @@ impl<'a> Expander<'a> {
             let origin = format!("${{file:{path}}}");
             let path = self.text(path, Text::OfFile, depth + 1)?.text;
             let content = self.environment.file(&path).map_err(|why| cannot_read(&origin, &why))?;
-            return self.outside_text(content.trim_end_matches(['\r', '\n']), origin, depth);
+            let content = without_line_end(&content);
+            let expanded = self.outside_text(content, origin, depth)?;
+            let file = (expanded.text == content).then_some(path);
+            return Ok(Expanded { file, ..expanded });
         }
         let (name, default) = split_default(body.strip_prefix("env:").unwrap_or(body));
         let origin = format!("${{{}}}", &body[..body.len() - default.map_or(0, |default| default.len() + 2)]);
@@ -109,16 +115,13 @@ impl<'a> Expander<'a> {
         let value = self.environment.variable(&name).map_err(|why| cannot_read(&origin, &why))?;
         match (value, default) {
             (Some(value), _) => self.outside_text(&value, origin, depth),
-            (None, Some(default)) => {
-                let expanded = self.text(default, Text::OfFile, depth + 1)?;
-                Ok((expanded.text, expanded.origins))
-            }
+            (None, Some(default)) => self.text(default, Text::OfFile, depth + 1),
             (None, None) => Err(unset(&origin, &name)),
         }
     }
 
     /// Expands a value in turn. Its references must not be printed, so they fail under the name of the outer one.
-    fn outside_text(&mut self, value: &str, origin: String, depth: usize) -> Result<(String, Vec<String>), Unresolved> {
+    fn outside_text(&mut self, value: &str, origin: String, depth: usize) -> Result<Expanded, Unresolved> {
         let Some(left) = self.bytes.checked_sub(value.len()) else {
             return Err(failure(format!("substitution brings in more than {MAX_BYTES} bytes"), "use smaller values"));
         };
@@ -127,8 +130,13 @@ impl<'a> Expander<'a> {
             let message = format!("the value of `{origin}` holds a `${{…}}` that cannot be resolved");
             failure(message, "write `$${` in the value if it is meant literally")
         })?;
-        Ok((expanded.text, vec![origin]))
+        Ok(Expanded { origins: vec![origin], ..expanded })
     }
+}
+
+/// A file's content as a value: editors put a line end behind it.
+pub(super) fn without_line_end(content: &str) -> &str {
+    content.trim_end_matches(['\r', '\n'])
 }
 
 /// The name of the environment variable where a text is one reference to it, with a default or without.
@@ -227,7 +235,9 @@ mod tests {
             .with_variable("INDIRECT", "<${env:A}>")
             .with_variable("LOOP", "${env:LOOP}${env:LOOP}")
             .with_variable("SECRET", "x${env:hunter2}")
+            .with_variable("KEY_FILE", "${file:/k}")
             .with_file("/k", "key\n")
+            .with_file("/reference", "${env:A}\n")
     }
 
     #[test]
@@ -297,6 +307,25 @@ mod tests {
             ("A", None),
         ] {
             assert_eq!(variable_of(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_a_files_content_knows_the_file() {
+        let environment = environment();
+        for (text, file) in [
+            ("${file:/k}", Some("/k")),
+            ("${file:/${env:NAME_OF_KEY:-k}}", Some("/k")),
+            ("${env:B:-${file:/k}}", Some("/k")),
+            ("${env:KEY_FILE}", Some("/k")),
+            ("${file:/k} ", None),
+            ("<${file:/k}", None),
+            ("${file:/k}${file:/k}", None),
+            ("${file:/reference}", None),
+            ("${env:A:-${file:/k}}", None),
+        ] {
+            let expanded = Expander::new(&environment).expand(text).unwrap();
+            assert_eq!(expanded.file.as_deref(), file, "{text}");
         }
     }
 

@@ -18,6 +18,8 @@ pub struct Node {
     pub(super) origin: Option<Arc<str>>,
     /// The environment variable that the whole value comes from, set or not.
     pub(super) variable: Option<Arc<str>>,
+    /// The file whose content the whole value is.
+    pub(super) file: Option<Arc<str>>,
 }
 
 /// What a node holds.
@@ -68,7 +70,7 @@ pub struct Unresolved {
 
 impl Node {
     pub(super) fn new(location: Location, value: Value) -> Node {
-        Node { location, value, text: None, origin: None, variable: None }
+        Node { location, value, text: None, origin: None, variable: None, file: None }
     }
 
     /// Where a diagnostic about this value should point: the value itself, or the key of a value that is empty or

@@ -54,6 +54,7 @@ fn leaf(location: Location, scalar: &Scalar, expander: &mut Expander<'_>) -> Nod
     let mut node = parsed.unwrap_or_else(|| Node::new(location, text(expanded.text.clone())));
     mark(&mut node, origin.as_ref());
     node.text = Some(expanded.text.into());
+    node.file = expanded.file.map(Into::into);
     node.variable = variable_of(&scalar.text).map(Into::into);
     node
 }

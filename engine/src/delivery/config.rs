@@ -37,8 +37,8 @@ pub struct QueueConfig {
     pub max_bytes: ByteSize,
     /// What to do at the bound: `drop_oldest`, `drop_newest` or `block`.
     pub on_full: OnFull,
-    /// Age at which undelivered data is dropped. Default: what the backend accepts (Datadog metrics 55m, its logs 17h), else
-    /// none.
+    /// Age at which undelivered data is dropped. Default, and the most that counts: what the backend accepts (Datadog metrics
+    /// 55m, its logs 17h), else none.
     pub max_age: Option<Duration>,
 }
 

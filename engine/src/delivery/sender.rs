@@ -160,7 +160,9 @@ impl<'a> Sender<'a> {
     async fn without_expired(&self, data: &Data, request: &Request) -> Option<Next> {
         let delivery = self.delivery;
         let set = self.active.config.sending_queue.max_age.map(|age| age.get());
-        let max_age = set.or_else(|| self.active.exporter.max_age(request.signal))?;
+        let accepted = self.active.exporter.max_age_of(request);
+        // To keep data for longer than the backend takes it would be to lose it without counting it.
+        let max_age = set.into_iter().chain(accepted).min()?;
         let now = delivery.clock.unix();
         let is_old = |item: &u32| now.since(data.item_time(*item)) > max_age;
         if !request.items.iter().any(is_old) {

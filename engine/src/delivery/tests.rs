@@ -1,6 +1,7 @@
 //! Delivery against a scripted exporter and a fake clock.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -254,6 +255,73 @@ async fn items_too_old_for_the_backend_are_dropped_and_the_fresh_ones_delivered(
     assert_eq!(old.await, Ok(Outcome::Dropped(reason::TOO_OLD)));
     assert_eq!(fresh.await, Ok(Outcome::Delivered));
     bench.finish().await;
+}
+
+#[tokio::test]
+async fn max_age_may_shorten_what_the_backend_accepts_and_never_lengthens_it() {
+    for (set, limit) in [(60, 60), (7200, 3300)] {
+        let exporter = Scripted { max_age: Some(Duration::from_secs(3300)), ..Scripted::default() };
+        let set = Some(crate::config::Duration::from_secs(set));
+        let bench = Bench::new(exporter, |config| config.sending_queue.max_age = set);
+        let old = bench.offer_at(&[1.0], Timestamp::from_secs(NOW.as_secs() - limit - 1)).await;
+        let fresh = bench.offer_at(&[2.0], Timestamp::from_secs(NOW.as_secs() - limit)).await;
+        assert_eq!(old.await, Ok(Outcome::Dropped(reason::TOO_OLD)));
+        assert_eq!(fresh.await, Ok(Outcome::Delivered));
+        bench.finish().await;
+    }
+}
+
+/// Says when its background work begins and when it is dropped.
+#[derive(Default)]
+struct Busy {
+    working: Arc<AtomicBool>,
+    fails: bool,
+}
+
+#[async_trait]
+impl Exporter for Busy {
+    async fn background(&self) {
+        struct Working(Arc<AtomicBool>);
+        impl Drop for Working {
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::SeqCst);
+            }
+        }
+        self.working.store(true, Ordering::SeqCst);
+        let _working = Working(Arc::clone(&self.working));
+        assert!(!self.fails, "scripted");
+        std::future::pending().await
+    }
+
+    fn encode(&self, _data: &Data, items: &[u32]) -> Encoded {
+        let request = Request { route: "/", signal: Signal::Metrics, body: Bytes::new(), items: items.to_vec() };
+        Encoded { requests: vec![request], dropped: Vec::new() }
+    }
+
+    async fn send(&self, _request: &Request) -> SendOutcome {
+        SendOutcome::delivered()
+    }
+}
+
+#[tokio::test]
+async fn background_work_lasts_as_long_as_the_exporter_and_its_panic_stops_nothing_else() {
+    for fails in [false, true] {
+        let bench = Bench::new(Scripted::default(), |_| {});
+        assert_eq!(bench.offer(&[0.0]).await.await, Ok(Outcome::Delivered));
+        let exporter = Arc::new(Busy { fails, ..Busy::default() });
+        let config = bench.delivery.active.borrow().config.clone();
+        bench.delivery.replace(Arc::clone(&exporter) as Arc<dyn Exporter>, config);
+        bench.until(|bench| bench.worker.is_finished()).await;
+        let delivery = Arc::clone(&bench.delivery);
+        let worker = tokio::spawn(async move { delivery.run().await });
+        let outcome = bench.offer(&[1.0]).await;
+        assert_eq!(outcome.await, Ok(Outcome::Delivered));
+        assert_eq!(exporter.working.load(Ordering::SeqCst), !fails);
+        bench.delivery.drain();
+        worker.await.unwrap();
+        assert!(!exporter.working.load(Ordering::SeqCst));
+        bench.finish().await;
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 //! The exporter's task.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use hornpipe_model::Data;
+use tokio::sync::watch;
 
 use super::queue::Entry;
 use super::sender::Sender;
@@ -12,10 +15,27 @@ use crate::telemetry::Status;
 use crate::{Outcome, Reason, reason};
 
 impl Delivery {
-    /// Sends queued batches, oldest first, until drained, aborted or [replaced](Delivery::replace).
+    /// Sends queued batches, oldest first, until drained, aborted or [replaced](Delivery::replace). What the exporter does
+    /// [beside that](Exporter::background) ends with it.
     pub async fn run(&self) {
         let mut replacement = self.active.subscribe();
         let active = Arc::clone(&replacement.borrow_and_update());
+        let exporter = Arc::clone(&active.exporter);
+        tokio::select! {
+            () = self.send_queued(active, replacement) => {}
+            () = self.background(&*exporter) => {}
+        }
+    }
+
+    /// Never ends; a panic there ends only the exporter's background work.
+    async fn background(&self, exporter: &dyn Exporter) {
+        if AssertUnwindSafe(exporter.background()).catch_unwind().await.is_err() {
+            tracing::error!(exporter = self.id(), "{} failed (panic) beside sending", self.telemetry.identity());
+        }
+        std::future::pending().await
+    }
+
+    async fn send_queued(&self, active: Arc<Active>, mut replacement: watch::Receiver<Arc<Active>>) {
         let mut sender = Sender::new(self, active, replacement.clone());
         loop {
             let entry = tokio::select! {

@@ -1,14 +1,15 @@
 //! The client.
 
-use std::env;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
+use reqwest::RequestBuilder;
 use reqwest::redirect::Policy;
 
 use super::endpoint::Endpoint;
+use super::proxy::Proxies;
 use super::response::{HttpResponse, read_body};
 use super::retry_after;
 use super::tls::TlsConfig;
@@ -27,25 +28,36 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 const USER_AGENT: &str = concat!("hornpipe/", env!("CARGO_PKG_VERSION"));
 
-/// Posts requests to a backend. Connections are kept and used again; HTTP/2 is spoken where the backend offers it over
-/// TLS. Proxies are those of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`). A redirect is an
-/// answer like any other and never followed, so that no header goes where it was not meant to go.
+/// Sends requests to a backend. Connections are kept and used again; HTTP/2 is spoken where the backend offers it over
+/// TLS. A redirect is an answer like any other and never followed, so that no header goes where it was not meant to go.
 #[derive(Clone)]
 pub struct HttpClient {
     client: reqwest::Client,
     clock: Clock,
-    proxied: bool,
+    /// The variables that name the proxies, as one text; empty without any.
+    proxy_variables: String,
 }
 
 impl HttpClient {
-    /// A client; it connects at its first request. `tls` stands in the exporter's settings under `tls`.
+    /// A client that goes through the proxies of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`);
+    /// it connects at its first request. `tls` stands in the exporter's settings under `tls`.
     ///
     /// # Errors
-    /// TLS settings that cannot be used, such as an unreadable file.
+    /// TLS settings that cannot be used, such as an unreadable file; a proxy that is no URL.
     pub fn new(tls: &TlsConfig, clock: Clock) -> Result<Self, BuildError> {
+        HttpClient::with_proxies(tls, &Proxies::of_the_process(), clock)
+    }
+
+    /// The same through proxies of choice.
+    ///
+    /// # Errors
+    /// As of [`new`](Self::new).
+    pub fn with_proxies(tls: &TlsConfig, proxies: &Proxies, clock: Clock) -> Result<Self, BuildError> {
         let mut tls = tls.client_config("tls")?;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let client = reqwest::Client::builder()
+        let client = proxies
+            .apply(reqwest::Client::builder())
+            .map_err(|error| BuildError::new("", error.to_string()))?
             .tls_backend_preconfigured(tls)
             .user_agent(USER_AGENT)
             .redirect(Policy::none())
@@ -54,11 +66,10 @@ impl HttpClient {
             .http2_keep_alive_timeout(PING_TIMEOUT)
             .build()
             .map_err(|error| BuildError::new("", format!("cannot make an HTTP client: {}", error.without_url())))?;
-        Ok(HttpClient { client, clock, proxied: environment_names_a_proxy() })
+        Ok(HttpClient { client, clock, proxy_variables: proxies.variables() })
     }
 
-    /// Sends one request, once, and waits for the answer without limit. The `User-Agent` is ours unless `headers` has
-    /// one.
+    /// Posts a body, once, and waits for the answer without limit. The `User-Agent` is ours unless `headers` has one.
     ///
     /// # Errors
     /// Why there was no answer. An answer of any status is not an error.
@@ -68,8 +79,20 @@ impl HttpClient {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<HttpResponse, TransportError> {
-        let request = self.client.post(endpoint.url().clone()).headers(headers).body(body);
-        let response = request.send().await.map_err(|error| TransportError::new(&error, endpoint, self.proxied))?;
+        self.send(self.client.post(endpoint.url().clone()).headers(headers).body(body), endpoint).await
+    }
+
+    /// Asks for what is at an address, as [`post`](Self::post) posts to it.
+    ///
+    /// # Errors
+    /// As of [`post`](Self::post).
+    pub async fn get(&self, endpoint: &Endpoint, headers: HeaderMap) -> Result<HttpResponse, TransportError> {
+        self.send(self.client.get(endpoint.url().clone()).headers(headers), endpoint).await
+    }
+
+    async fn send(&self, request: RequestBuilder, endpoint: &Endpoint) -> Result<HttpResponse, TransportError> {
+        let failed = |error| TransportError::new(&error, endpoint, &self.proxy_variables);
+        let response = request.send().await.map_err(failed)?;
         let status = response.status();
         let retry_after = response
             .headers()
@@ -77,11 +100,4 @@ impl HttpClient {
             .and_then(|value| retry_after::parse(value.to_str().ok()?, self.clock.unix()));
         Ok(HttpResponse { status, retry_after, body: read_body(response).await })
     }
-}
-
-fn environment_names_a_proxy() -> bool {
-    ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"].iter().any(|name| {
-        let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
-        set(name) || set(&name.to_ascii_lowercase())
-    })
 }

@@ -7,6 +7,7 @@
 mod client;
 mod compress;
 mod endpoint;
+mod proxy;
 mod response;
 mod retry_after;
 mod roots;
@@ -17,6 +18,7 @@ mod unverified;
 pub use client::HttpClient;
 pub use compress::Compression;
 pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use proxy::{InvalidProxy, Proxies};
 pub use response::HttpResponse;
 pub use tls::TlsConfig;
 pub use transport_error::TransportError;

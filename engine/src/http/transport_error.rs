@@ -12,10 +12,12 @@ use super::endpoint::Endpoint;
 pub struct TransportError(String);
 
 impl TransportError {
-    pub(super) fn new(error: &reqwest::Error, endpoint: &Endpoint, proxied: bool) -> Self {
+    /// `proxy_variables` are those of the environment that name proxies, empty without any.
+    pub(super) fn new(error: &reqwest::Error, endpoint: &Endpoint, proxy_variables: &str) -> Self {
         let mut message = describe(error, &endpoint.authority());
-        if proxied && error.is_connect() {
-            message.push_str("; the environment names a proxy (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY), check that too");
+        if !proxy_variables.is_empty() && error.is_connect() {
+            message.push_str("; the environment names a proxy, check that too: ");
+            message.push_str(proxy_variables);
         }
         TransportError(message)
     }

@@ -1,11 +1,12 @@
 //! The serde deserializer over a node.
 
+use serde::de::value::MapDeserializer;
 use serde::de::{Deserializer, Visitor};
 
 use super::super::node::{Node, Value};
 use super::super::path::{NodePath, Segment};
 use super::super::scalar::{self, Core};
-use super::super::values::SECRET;
+use super::super::values::{SECRET, SECRET_FILE, SECRET_TEXT};
 use super::access::{EnumChoice, Fields, Items, Shape, SplitItems};
 use super::error::{DecodeError, Kind};
 use super::{NodeId, TakenOut};
@@ -312,6 +313,10 @@ impl<'de> Deserializer<'de> for Cursor<'_> {
             self.node.hide();
         }
         let cursor = Cursor { secret: self.secret || is_secret, ..self };
+        if let (true, Some(file)) = (is_secret, &self.node.file) {
+            let fields = [(SECRET_TEXT, cursor.text()?), (SECRET_FILE, file)];
+            return visitor.visit_map(MapDeserializer::new(fields.into_iter()));
+        }
         visitor.visit_newtype_struct(cursor).map_err(|error| error.at(&cursor))
     }
 

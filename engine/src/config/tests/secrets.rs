@@ -104,6 +104,26 @@ fn no_value_from_outside_is_ever_printed() {
 }
 
 #[test]
+fn a_secret_from_a_file_reads_it_again_and_another_stays_as_it_is() {
+    let path = std::env::temp_dir().join(format!("hornpipe-secret-{}", std::process::id()));
+    std::fs::write(&path, "hunter2\n").unwrap();
+    let text = format!("api_key: ${{file:{}}}\ndial: hunter3\n", path.display());
+    let mut diagnostics = Diagnostics::new();
+    let node = substitute(parse(&source(&text), &mut diagnostics).unwrap(), &ProcessEnvironment);
+    let settings: Settings = decode(&node, "exporters.x", &mut diagnostics).unwrap();
+    assert!(diagnostics.is_empty(), "{diagnostics}");
+    assert_eq!((settings.api_key.reveal(), settings.api_key.file()), ("hunter2", Some(path.as_path())));
+    assert_eq!((settings.dial.file(), settings.dial.read_again()), (None, Ok("hunter3".into())));
+
+    std::fs::write(&path, "hunter4\r\n").unwrap();
+    let again = settings.api_key.read_again().unwrap();
+    assert_eq!((again.reveal(), again.file()), ("hunter4", Some(path.as_path())));
+    std::fs::remove_file(&path).unwrap();
+    let error = again.read_again().unwrap_err();
+    assert_eq!(error, format!("cannot read {}: there is no such file", path.display()));
+}
+
+#[test]
 fn no_literal_under_a_secret_key_is_ever_printed() {
     for text in [
         "api_key: hunter2\nport: x\n",

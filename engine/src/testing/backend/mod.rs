@@ -68,6 +68,11 @@ struct State {
 impl Backend {
     /// Serves `router` at `listener`, by the time of `clock`.
     pub(crate) fn start(listener: TcpListener, clock: Clock, router: Router) -> Self {
+        Backend::start_with(listener, clock, router, Router::new())
+    }
+
+    /// The same with routes aside, which are neither scripted nor recorded.
+    pub(crate) fn start_with(listener: TcpListener, clock: Clock, router: Router, aside: Router) -> Self {
         let state = Arc::new(State {
             clock,
             script: Mutex::default(),
@@ -75,7 +80,7 @@ impl Backend {
             connections: Mutex::default(),
         });
         let address = listener.local_addr().expect("a bound socket has an address");
-        let server = tokio::spawn(serve::serve(listener, Arc::clone(&state), router));
+        let server = tokio::spawn(serve::serve(listener, Arc::clone(&state), router, aside));
         Backend { address, state, server }
     }
 

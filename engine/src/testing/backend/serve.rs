@@ -18,9 +18,10 @@ use tonic::transport::Server;
 use super::connection::{Connection, Switch};
 use super::{Behaviour, RecordedRequest, State, grpc, lock};
 
-/// Serves until the task is aborted.
-pub(super) async fn serve(listener: TcpListener, state: Arc<State>, router: Router) {
+/// Serves until the task is aborted. The routes `aside` are neither scripted nor recorded.
+pub(super) async fn serve(listener: TcpListener, state: Arc<State>, router: Router, aside: Router) {
     let router = router.layer(DefaultBodyLimit::disable()).layer(from_fn_with_state(Arc::clone(&state), answer));
+    let router = router.merge(aside);
     let connections = stream::unfold((listener, state), |(listener, state)| async move {
         let connection = listener.accept().await.map(|(stream, _)| Connection::new(stream));
         if let Ok(connection) = &connection {

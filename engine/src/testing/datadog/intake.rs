@@ -12,6 +12,8 @@ use crate::testing::backend::decompress;
 /// Points further in the future or in the past than this are not shown by Datadog, in seconds.
 const FUTURE_LIMIT: i64 = 10 * 60;
 const PAST_LIMIT: i64 = 60 * 60;
+/// The same for service checks.
+const CHECK_PAST_LIMIT: i64 = 10 * 60;
 
 /// Why the intake refuses a request.
 pub(super) type Refusal = (StatusCode, String);
@@ -76,7 +78,7 @@ fn check_series(series: &MetricSeries) -> Result<(), String> {
     if series.points.is_empty() {
         return Err("no points".to_owned());
     }
-    check_tags(&series.tags)
+    check_tags(&series.tags, &["host:", "device:", "dd.internal."])
 }
 
 fn check_name(metric: &str) -> Result<(), String> {
@@ -84,10 +86,11 @@ fn check_name(metric: &str) -> Result<(), String> {
     if starts_well && metric.len() <= 200 { Ok(()) } else { Err("not a metric name".to_owned()) }
 }
 
-/// What the Agent takes out of the tags must not reach the intake as a tag.
-fn check_tags(tags: &[String]) -> Result<(), String> {
-    let internal = |tag: &&String| ["host:", "device:", "dd.internal."].iter().any(|prefix| tag.starts_with(prefix));
-    match tags.iter().find(|tag| tag.is_empty() || internal(tag)) {
+/// What the Agent takes out of the tags must not reach the intake as a tag. A sketch keeps its `device:`, as it has no
+/// resources.
+fn check_tags(tags: &[String], taken_out: &[&str]) -> Result<(), String> {
+    let is_taken_out = |tag: &&String| taken_out.iter().any(|prefix| tag.starts_with(prefix));
+    match tags.iter().find(|tag| tag.is_empty() || is_taken_out(tag)) {
         Some(tag) => Err(format!("tag {tag:?} does not belong here")),
         None => Ok(()),
     }
@@ -140,7 +143,7 @@ pub(super) fn take_sketches(store: &mut Store, payload: &[u8], now: Timestamp) -
     let payload = SketchPayload::decode(payload).map_err(not_protobuf)?;
     for sketch in &payload.sketches {
         check_name(&sketch.metric)
-            .and_then(|()| check_tags(&sketch.tags))
+            .and_then(|()| check_tags(&sketch.tags, &["host:", "dd.internal."]))
             .and_then(|()| sketch.dogsketches.iter().try_for_each(check_sketch))
             .map_err(|problem| bad_request(format!("sketch {:?}: {problem}", sketch.metric)))?;
     }
@@ -202,17 +205,17 @@ pub(super) fn take_checks(store: &mut Store, payload: &[u8], now: Timestamp) -> 
     if let Some(check) = checks.iter().find(|check| !(0..=3).contains(&check.status)) {
         return Err(bad_request(format!("check {}: status {}", check.check, check.status)));
     }
-    store.checks.extend(checks.into_iter().map(|mut check| {
-        check.tags.sort_unstable();
-        CheckRun {
-            check: check.check,
-            host: check.host_name,
-            timestamp: check.timestamp.unwrap_or(now.as_secs() as i64),
-            status: check.status,
-            message: check.message,
-            tags: check.tags,
+    let now = now.as_secs() as i64;
+    for mut check in checks {
+        let timestamp = check.timestamp.unwrap_or(now);
+        if now - timestamp > CHECK_PAST_LIMIT {
+            store.ignored.push(format!("check {}: the timestamp {timestamp} is {} s old", check.check, now - timestamp));
+            continue;
         }
-    }));
+        check.tags.sort_unstable();
+        let CheckMessage { check, host_name: host, status, tags, message, .. } = check;
+        store.checks.push(CheckRun { check, host, timestamp, status, message, tags });
+    }
     Ok(())
 }
 

@@ -40,6 +40,14 @@ struct Intake {
     clock: Clock,
     key: Mutex<String>,
     store: Mutex<Store>,
+    validations: Mutex<Validations>,
+}
+
+/// What was asked about keys, and how it is answered instead of with the truth.
+#[derive(Default)]
+struct Validations {
+    asked: Vec<HeaderMap>,
+    instead: Option<StatusCode>,
 }
 
 impl FakeDatadog {
@@ -57,6 +65,7 @@ impl FakeDatadog {
             clock: clock.clone(),
             key: Mutex::new(Self::API_KEY.to_owned()),
             store: Mutex::default(),
+            validations: Mutex::default(),
         });
         let router = Router::new()
             .route("/api/v2/series", post(take_series))
@@ -64,14 +73,25 @@ impl FakeDatadog {
             .route("/api/v1/check_run", post(take_checks))
             .route("/api/v2/logs", post(take_logs))
             .route("/api/v1/events", post(take_event))
-            .route("/api/v1/validate", get(validate))
             .with_state(Arc::clone(&intake));
-        FakeDatadog { backend: Backend::start(listener, clock, router), intake }
+        // A key is asked about beside the data: what a test scripts and counts is the data.
+        let aside = Router::new().route("/api/v1/validate", get(validate)).with_state(Arc::clone(&intake));
+        FakeDatadog { backend: Backend::start_with(listener, clock, router, aside), intake }
     }
 
     /// Takes another key from now on, and no longer the one before.
     pub fn set_key(&self, key: &str) {
         key.clone_into(&mut lock(&self.intake.key));
+    }
+
+    /// The headers of every request about the key itself so far.
+    pub fn validations(&self) -> Vec<HeaderMap> {
+        lock(&self.intake.validations).asked.clone()
+    }
+
+    /// Answers requests about the key with a status from now on, or with the truth again.
+    pub fn answer_validations_with(&self, status: Option<StatusCode>) {
+        lock(&self.intake.validations).instead = status;
     }
 
     /// The points of a metric, by series and time; of points of one series and second the last one that came.
@@ -210,6 +230,13 @@ async fn take_event(Shared(intake): Shared<Arc<Intake>>, headers: HeaderMap, bod
 }
 
 async fn validate(Shared(intake): Shared<Arc<Intake>>, headers: HeaderMap) -> Response {
+    {
+        let mut validations = lock(&intake.validations);
+        validations.asked.push(headers.clone());
+        if let Some(status) = validations.instead {
+            return status.into_response();
+        }
+    }
     match intake.check_key(&headers) {
         Ok(()) => (StatusCode::OK, r#"{"valid":true}"#).into_response(),
         Err(refusal) => refused(&refusal),

@@ -1,0 +1,163 @@
+//! Proxies between us and a backend.
+
+use std::env;
+use std::fmt;
+
+use reqwest::{ClientBuilder, NoProxy, Proxy, Url};
+
+use crate::config::Secret;
+
+/// The proxies for `http` and `https` addresses, and for which hosts there are none.
+///
+/// A proxy's URL may hold a password: it is never printed, only the variable that holds it.
+#[derive(Clone, Debug, Default)]
+pub struct Proxies {
+    http: Option<Setting>,
+    https: Option<Setting>,
+    /// Hosts, domains and networks that are reached directly, separated by commas.
+    no_proxy: String,
+}
+
+/// A proxy and where it was set.
+#[derive(Clone, Debug)]
+struct Setting {
+    variable: String,
+    url: Secret,
+}
+
+/// A proxy that is no URL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the environment variable {0} is not the URL of an HTTP proxy: write it like http://user:password@host:3128")]
+pub struct InvalidProxy(String);
+
+impl Proxies {
+    /// Those of this process's environment.
+    pub fn of_the_process() -> Self {
+        Proxies::from_environment(&|name| env::var(name).ok())
+    }
+
+    /// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` for whichever of them is not set, and `NO_PROXY`; each in capitals or in
+    /// small letters. What is empty is not set.
+    pub fn from_environment(environment: &dyn Fn(&str) -> Option<String>) -> Self {
+        let first = |names: [&str; 2]| names.iter().find_map(|name| setting(environment, name));
+        Proxies {
+            http: first(["HTTP_PROXY", "ALL_PROXY"]),
+            https: first(["HTTPS_PROXY", "ALL_PROXY"]),
+            no_proxy: setting(environment, "NO_PROXY").map(|set| set.url.reveal().to_owned()).unwrap_or_default(),
+        }
+    }
+
+    /// The same with some settings of one's own before them: a proxy for `http`, one for `https`, and the hosts without,
+    /// each the name of a variable.
+    #[must_use]
+    pub fn overridden_by(
+        self,
+        environment: &dyn Fn(&str) -> Option<String>,
+        [http, https, no_proxy]: [&str; 3],
+    ) -> Self {
+        // A list may be separated by spaces, as the Agent wants it, or by commas.
+        let listed = |set: Setting| set.url.reveal().split_whitespace().collect::<Vec<_>>().join(",");
+        Proxies {
+            http: setting(environment, http).or(self.http),
+            https: setting(environment, https).or(self.https),
+            no_proxy: setting(environment, no_proxy).map_or(self.no_proxy, listed),
+        }
+    }
+
+    /// The variables that name proxies, as one text; empty without any.
+    pub(super) fn variables(&self) -> String {
+        let mut names: Vec<&str> = [&self.https, &self.http].into_iter().flatten().map(|set| &*set.variable).collect();
+        names.dedup();
+        names.join(", ")
+    }
+
+    /// Has a client use them, and nothing else of the environment.
+    pub(super) fn apply(&self, builder: ClientBuilder) -> Result<ClientBuilder, InvalidProxy> {
+        let mut builder = builder.no_proxy();
+        type Scheme = fn(Url) -> reqwest::Result<Proxy>;
+        for (setting, scheme) in [(&self.http, Proxy::http as Scheme), (&self.https, Proxy::https as Scheme)] {
+            let Some(setting) = setting else { continue };
+            let proxy = scheme(setting.parse()?).map_err(|_| setting.invalid())?;
+            builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(&self.no_proxy)));
+        }
+        Ok(builder)
+    }
+}
+
+impl Setting {
+    fn parse(&self) -> Result<Url, InvalidProxy> {
+        let text = self.url.reveal();
+        let url = if text.contains("://") { Url::parse(text) } else { Url::parse(&format!("http://{text}")) };
+        let is_proxy = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+        url.ok().filter(is_proxy).ok_or_else(|| self.invalid())
+    }
+
+    fn invalid(&self) -> InvalidProxy {
+        InvalidProxy(self.variable.clone())
+    }
+}
+
+/// A variable in capitals or in small letters.
+fn setting(environment: &dyn Fn(&str) -> Option<String>, name: &str) -> Option<Setting> {
+    [name.to_owned(), name.to_ascii_lowercase()].into_iter().find_map(|variable| {
+        let text = environment(&variable)?.trim().to_owned();
+        (!text.is_empty()).then(|| Setting { variable, url: text.into() })
+    })
+}
+
+impl fmt::Display for Proxies {
+    /// The variables that name them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.variables())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What counts of some variables: the proxies for http and https, and the hosts without.
+    fn counted(variables: &[(&str, &str)]) -> [String; 3] {
+        let environment =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let own = ["DD_PROXY_HTTP", "DD_PROXY_HTTPS", "DD_PROXY_NO_PROXY"];
+        let proxies = Proxies::from_environment(&environment).overridden_by(&environment, own);
+        let url = |setting: &Option<Setting>| setting.as_ref().map_or("", |set| set.url.reveal()).to_owned();
+        [url(&proxies.http), url(&proxies.https), proxies.no_proxy]
+    }
+
+    #[test]
+    fn each_setting_is_the_first_that_is_set() {
+        let cases: [(&[(&str, &str)], [&str; 3]); 8] = [
+            (&[], ["", "", ""]),
+            (&[("HTTP_PROXY", "a"), ("HTTPS_PROXY", "b"), ("NO_PROXY", "x,y")], ["a", "b", "x,y"]),
+            (&[("http_proxy", "a"), ("https_proxy", "b"), ("no_proxy", "x")], ["a", "b", "x"]),
+            (&[("ALL_PROXY", "a"), ("HTTPS_PROXY", "b")], ["a", "b", ""]),
+            (&[("HTTP_PROXY", " "), ("all_proxy", "a")], ["a", "a", ""]),
+            (&[("DD_PROXY_HTTPS", "a"), ("HTTPS_PROXY", "b"), ("HTTP_PROXY", "c")], ["c", "a", ""]),
+            (&[("DD_PROXY_HTTP", "a"), ("ALL_PROXY", "b"), ("NO_PROXY", "x")], ["a", "b", "x"]),
+            (&[("DD_PROXY_NO_PROXY", "x  y z,u"), ("NO_PROXY", "v")], ["", "", "x,y,z,u"]),
+        ];
+        for (variables, expected) in cases {
+            assert_eq!(counted(variables), expected, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_a_url_with_or_without_a_scheme_and_another_is_named_by_its_variable_alone() {
+        let apply = |url: &str| {
+            let url = url.to_owned();
+            let proxies = Proxies::from_environment(&|name| (name == "HTTPS_PROXY").then(|| url.clone()));
+            proxies.apply(ClientBuilder::new()).map(drop).map_err(|error| error.to_string())
+        };
+        for url in ["http://proxy:3128", "https://proxy", "proxy:3128", "http://user:hunter2@proxy:3128/"] {
+            assert_eq!(apply(url), Ok(()), "{url}");
+        }
+        for url in ["http://", "socks5://hunter2", "http://hunter2:port", "http://user:hunter2@"] {
+            let error = apply(url).unwrap_err();
+            assert!(error.contains("HTTPS_PROXY") && !error.contains("hunter2"), "{error}");
+        }
+        let secret = Proxies::from_environment(&|name| (name != "NO_PROXY").then(|| "http://me:hunter2@proxy".to_owned()));
+        assert!(!format!("{secret:?} {secret}").contains("hunter2"), "{secret:?}");
+    }
+}
