@@ -6,6 +6,7 @@
 
 mod catalogue;
 mod configuration;
+mod datadog;
 mod events;
 mod gunicorn;
 mod isolation;

@@ -50,11 +50,15 @@ impl Asked {
         report.extensions[0].facts["listens on"].trim_start_matches("http://").to_owned()
     }
 
-    /// Sends a metric, and waits until the only exporter is in error.
+    /// Sends a metric, and waits until the only exporter has it and is in error.
     fn until_the_exporter_fails(&self) {
         self.hornpipe.send(["orders:1|c"]);
         let deadline = Instant::now() + PATIENCE;
-        while self.report().exporters[0].status != Health::Error {
+        let fails = |report: StatusReport| {
+            let exporter = &report.exporters[0];
+            exporter.status == Health::Error && exporter.signals.get("metrics").is_some_and(|metrics| metrics.held > 0)
+        };
+        while !fails(self.report()) {
             assert!(Instant::now() < deadline, "{}", self.report());
             std::thread::sleep(Duration::from_millis(20));
         }

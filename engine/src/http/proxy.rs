@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn each_setting_is_the_first_that_is_set() {
-        let cases: [(&[(&str, &str)], [&str; 3]); 8] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], [&'a str; 3]);
+        let cases: [Case<'_>; 8] = [
             (&[], ["", "", ""]),
             (&[("HTTP_PROXY", "a"), ("HTTPS_PROXY", "b"), ("NO_PROXY", "x,y")], ["a", "b", "x,y"]),
             (&[("http_proxy", "a"), ("https_proxy", "b"), ("no_proxy", "x")], ["a", "b", "x"]),
@@ -157,7 +158,9 @@ mod tests {
             let error = apply(url).unwrap_err();
             assert!(error.contains("HTTPS_PROXY") && !error.contains("hunter2"), "{error}");
         }
-        let secret = Proxies::from_environment(&|name| (name != "NO_PROXY").then(|| "http://me:hunter2@proxy".to_owned()));
+        let secret = Proxies::from_environment(&|name| {
+            (!name.eq_ignore_ascii_case("NO_PROXY")).then(|| "http://me:hunter2@proxy".to_owned())
+        });
         assert!(!format!("{secret:?} {secret}").contains("hunter2"), "{secret:?}");
     }
 }

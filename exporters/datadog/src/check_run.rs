@@ -4,7 +4,7 @@ use hornpipe_engine::component::{Reason, reason};
 use hornpipe_model::{MetricPoint, ServiceCheck, Signal};
 use serde::Serialize;
 
-use crate::labels::{host_of, public_tags};
+use crate::labels::{host_of, point_tags};
 use crate::payload::Layout;
 
 /// The limits are the Agent's (`serializer_max_payload_size`, `serializer_max_uncompressed_payload_size`).
@@ -47,7 +47,7 @@ pub(crate) fn write(
         timestamp: point.window.end.as_secs(),
         status: check.status as u8,
         message: &check.message,
-        tags: public_tags(point.context.tags()).collect(),
+        tags: point_tags(point.context.tags()).collect(),
     };
     serde_json::to_writer(buffer, &run).map_err(|_| reason::UNSUPPORTED)?;
     Ok(1)

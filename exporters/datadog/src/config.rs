@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::DatadogExporter;
+use crate::key::Key;
 
 /// Settings of the Datadog exporter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,7 +42,8 @@ pub struct DatadogConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApiConfig {
-    /// The API key (not an application key), best as `${env:DD_API_KEY}`. White space around it is ignored.
+    /// The API key (not an application key), best as `${env:DD_API_KEY}` or `${file:/run/secrets/dd_api_key}`. A file is read
+    /// again every minute and when the key is refused. White space around the key is ignored.
     pub key: Secret,
     /// The site that the account lives on: `datadoghq.com`, `datadoghq.eu`, `us5.datadoghq.com`, `ddog-gov.com` or whatever
     /// else Datadog calls it.
@@ -123,16 +125,12 @@ impl ExporterConfig for DatadogConfig {
 
 impl DatadogConfig {
     fn validate_key(&self, report: &mut Report) {
-        let key = self.api.key.reveal().trim();
-        if key.is_empty() {
-            report.error_with_help(
-                "api.key",
-                "is empty",
-                "set the environment variable DD_API_KEY, or write the key here",
-            );
-        } else if !key.chars().all(|c| c.is_ascii_graphic()) {
-            report
-                .error("api.key", "holds a character that no API key has, such as a space or a line end in its middle");
+        let Some(problem) = Key::problem(&self.api.key) else { return };
+        if self.api.key.reveal().trim().is_empty() {
+            let help = "set the environment variable DD_API_KEY, or write the key here";
+            report.error_with_help("api.key", problem, help);
+        } else {
+            report.error("api.key", problem);
         }
     }
 

@@ -8,11 +8,14 @@ const INTERNAL: &str = "dd.internal.";
 const INTERNAL_RESOURCE: &str = "dd.internal.resource:";
 /// `device:<name>` does too, of the type `device`.
 const DEVICE: &str = "device:";
+/// `host:<name>` is the host. The receiver takes out a client's own; what is left was set on the way (by `tagging`).
+const HOST: &str = "host:";
 
-/// The host of a point: the client's own where it said one (an empty one says "none"), else `host`. Empty means that
-/// there is none.
+/// The host of a point: the last that its tags say, else the client's own (an empty one says "none"), else `host`. Empty
+/// means that there is none.
 pub(crate) fn host_of<'a>(context: &'a Context, host: &'a str) -> &'a str {
-    context.host().unwrap_or(host)
+    let tagged = context.tags().iter().filter_map(|tag| tag.strip_prefix(HOST)).last();
+    tagged.or(context.host()).unwrap_or(host)
 }
 
 /// The resources of a series as type and name: first the host, then what its tags say, as the Agent has it.
@@ -31,10 +34,15 @@ fn resource_of_tag(tag: &str) -> Option<(&str, &str)> {
 
 /// The tags that a series is sent with, less those that became its resources.
 pub(crate) fn series_tags(tags: &Tags) -> impl Iterator<Item = &str> {
-    public_tags(tags).filter(|tag| !tag.starts_with(DEVICE))
+    point_tags(tags).filter(|tag| !tag.starts_with(DEVICE))
 }
 
-/// The tags that a sketch or a service check is sent with; those have no resources, so `device:` stays.
+/// The tags that a sketch or a service check is sent with; those have no resources but the host, so `device:` stays.
+pub(crate) fn point_tags(tags: &Tags) -> impl Iterator<Item = &str> {
+    public_tags(tags).filter(|tag| !tag.starts_with(HOST))
+}
+
+/// The tags that a record is sent with.
 pub(crate) fn public_tags(tags: &Tags) -> impl Iterator<Item = &str> {
     tags.iter().filter(|tag| !tag.starts_with(INTERNAL))
 }
@@ -50,6 +58,17 @@ mod tests {
         for (own, expected) in [(None, "ours"), (Some("web2"), "web2"), (Some(""), "")] {
             let context = Context::with_unit("x", Tags::default(), own, Cow::Borrowed(""));
             assert_eq!(host_of(&context, "ours"), expected, "{own:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_tag_is_the_host_and_no_tag_any_more() {
+        for (tags, expected) in [(&["host:web3", "a:b"][..], "web3"), (&["host:"], ""), (&["hostname:x"], "web2")] {
+            let tags: Tags = tags.iter().copied().collect();
+            let context = Context::with_unit("x", tags.clone(), Some("web2"), Cow::Borrowed(""));
+            assert_eq!(host_of(&context, "ours"), expected);
+            assert!(!point_tags(&tags).any(|tag| tag.starts_with("host:")), "{tags:?}");
+            assert!(!series_tags(&tags).any(|tag| tag.starts_with("host:")), "{tags:?}");
         }
     }
 

@@ -12,6 +12,7 @@ mod config;
 mod encode;
 mod events;
 mod exporter;
+mod key;
 mod labels;
 mod log_entry;
 mod logs;
@@ -21,6 +22,7 @@ mod response;
 mod series;
 mod sketches;
 mod time;
+mod validation;
 
 pub use config::{ApiConfig, DatadogConfig, LogsConfig, MetricsConfig};
 pub use exporter::DatadogExporter;

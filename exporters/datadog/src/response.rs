@@ -1,21 +1,25 @@
 //! What the intake's answers mean.
 
 use hornpipe_engine::component::{SendOutcome, reason};
-use hornpipe_engine::config::Secret;
 use hornpipe_engine::http::{Endpoint, HttpResponse};
+use hornpipe_engine::telemetry::Status;
 use serde::Deserialize;
+
+use crate::key::Key;
+
+/// The words between a key and the site that does not take it.
+const REFUSED_BY: &str = "refused by";
 
 /// How much of an answer's body an error quotes, as in the Agent.
 const QUOTED: usize = 1_000;
 
 /// What an answer is judged with.
+#[derive(Clone)]
 pub(crate) struct Intake {
     /// The exporter's id, with which its errors begin.
     pub(crate) id: String,
     /// The site of the account.
     pub(crate) site: String,
-    /// The API key.
-    pub(crate) key: Secret,
 }
 
 /// The body of an answer, where it is JSON.
@@ -26,28 +30,30 @@ struct Answer {
 }
 
 impl Intake {
-    /// What an answer means. 400 drops the data and 413 splits it; every other failure keeps it, also 401 and 403, which
+    /// What an answer to a request with `key` means. 400 drops the data and 413 splits it; every other failure keeps it, also 401 and 403, which
     /// are about the key, and 404, which may be one region's or a proxy's (so Vector; the Agent drops at 403).
-    pub(crate) fn outcome(&self, response: &HttpResponse, endpoint: &Endpoint) -> SendOutcome {
+    pub(crate) fn outcome(&self, response: &HttpResponse, endpoint: &Endpoint, key: &Key) -> SendOutcome {
         match response.status.as_u16() {
             200..=299 => SendOutcome::Delivered { rejected: 0, message: complaints(response) },
-            400 => SendOutcome::Permanent { reason: reason::REFUSED, error: self.error(response, endpoint) },
-            401 | 403 => SendOutcome::Unauthorized { error: self.key_refused() },
-            413 => SendOutcome::TooLarge { error: self.error(response, endpoint) },
-            _ => SendOutcome::Retryable { after: response.retry_after, error: self.error(response, endpoint) },
+            400 => SendOutcome::Permanent { reason: reason::REFUSED, error: self.error(response, endpoint, key) },
+            401 | 403 => SendOutcome::Unauthorized { error: self.key_refused(key) },
+            413 => SendOutcome::TooLarge { error: self.error(response, endpoint, key) },
+            _ => SendOutcome::Retryable { after: response.retry_after, error: self.error(response, endpoint, key) },
         }
     }
 
-    fn key_refused(&self) -> String {
-        let Intake { id, site, key } = self;
-        let key = match key.last_chars(5) {
-            "" => "API key".to_owned(),
-            end => format!("API key ending {end}"),
-        };
-        format!("{id}: {key} refused by {site}: check DD_API_KEY and DD_SITE")
+    /// What the operator has to be told about a key that the intake does not take.
+    pub(crate) fn key_refused(&self, key: &Key) -> String {
+        let Intake { id, site } = self;
+        format!("{id}: {} {REFUSED_BY} {site}: check DD_API_KEY and DD_SITE", key.name())
     }
 
-    fn error(&self, response: &HttpResponse, endpoint: &Endpoint) -> String {
+    /// Whether a status says that a key was refused.
+    pub(crate) fn is_about_a_key(&self, status: &Status) -> bool {
+        matches!(status, Status::Error(text) if text.contains(&format!(" {REFUSED_BY} {}:", self.site)))
+    }
+
+    fn error(&self, response: &HttpResponse, endpoint: &Endpoint, key: &Key) -> String {
         let mut error = format!("{}: {} from {endpoint}", self.id, response.status);
         if response.status.is_redirection() {
             error.push_str(", which is not followed: metrics.endpoint or logs.endpoint must name the intake itself");
@@ -56,7 +62,7 @@ impl Intake {
         if !said.is_empty() {
             // Something in between may send our own request back to us.
             error.push_str(": ");
-            error.push_str(&said.replace(self.key.reveal(), "[REDACTED]"));
+            error.push_str(&key.taken_out_of(&said));
         }
         error
     }
@@ -76,18 +82,19 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
+    use crate::key::ApiKey;
 
     const KEY: &str = "0123456789abcdef0123456789a1a2b3";
 
     fn outcome(status: u16, body: &str) -> SendOutcome {
-        let intake = Intake { id: "datadog/eu".to_owned(), site: "datadoghq.eu".to_owned(), key: KEY.into() };
+        let intake = Intake { id: "datadog/eu".to_owned(), site: "datadoghq.eu".to_owned() };
         let response = HttpResponse {
             status: StatusCode::from_u16(status).unwrap(),
             retry_after: Some(Duration::from_secs(7)),
             body: Bytes::copy_from_slice(body.as_bytes()),
         };
         let endpoint = Endpoint::parse("https://api.datadoghq.eu/api/v2/series").unwrap();
-        intake.outcome(&response, &endpoint)
+        intake.outcome(&response, &endpoint, &ApiKey::new(&KEY.into()).unwrap().current())
     }
 
     #[test]
@@ -139,8 +146,12 @@ mod tests {
     }
 
     #[test]
-    fn a_key_too_short_to_show_a_part_of_is_not_shown() {
-        let intake = Intake { id: "datadog".to_owned(), site: "datadoghq.com".to_owned(), key: "abc".into() };
-        assert_eq!(intake.key_refused(), "datadog: API key refused by datadoghq.com: check DD_API_KEY and DD_SITE");
+    fn a_refused_key_is_told_from_other_errors() {
+        let intake = Intake { id: "datadog".to_owned(), site: "datadoghq.com".to_owned() };
+        let refused = intake.key_refused(&ApiKey::new(&"abc".into()).unwrap().current());
+        assert_eq!(refused, "datadog: API key refused by datadoghq.com: check DD_API_KEY and DD_SITE");
+        assert!(intake.is_about_a_key(&Status::Error(refused)));
+        assert!(!intake.is_about_a_key(&Status::Error("connection refused by api.datadoghq.com:443".to_owned())));
+        assert!(!intake.is_about_a_key(&Status::Ok));
     }
 }

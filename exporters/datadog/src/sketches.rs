@@ -4,7 +4,7 @@ use hornpipe_engine::component::Reason;
 use hornpipe_model::distribution::AgentSketch;
 use hornpipe_model::{MetricPoint, Samples, Signal};
 
-use crate::labels::{host_of, public_tags};
+use crate::labels::{host_of, point_tags};
 use crate::payload::Layout;
 use crate::protobuf::Writer;
 use crate::series::EMPTY;
@@ -38,7 +38,7 @@ pub(crate) fn write(point: &MetricPoint, samples: &Samples, host: &str, buffer: 
     Writer::new(buffer).message(SKETCHES, |message| {
         message.string(1, point.context.name());
         message.string(2, host_of(&point.context, host));
-        public_tags(point.context.tags()).for_each(|tag| message.repeated_string(4, tag));
+        point_tags(point.context.tags()).for_each(|tag| message.repeated_string(4, tag));
         message.message(7, |dogsketch| {
             dogsketch.int64(1, PointTime::of(&point.window).timestamp);
             dogsketch.int64(2, sketch.count);

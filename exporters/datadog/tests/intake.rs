@@ -125,6 +125,12 @@ async fn requests_have_the_headers_that_the_intake_reads() {
         for (name, value) in headers {
             assert_eq!(request.headers[name], value, "{name} to {}", request.route);
         }
+        let schema = request.headers.get("dd-agent-payload").map(|value| value.to_str().unwrap());
+        assert_eq!(schema, (content_type == "application/x-protobuf").then_some("4.87.0"), "{}", request.route);
+        let ours: Vec<&str> = request.headers.keys().map(|name| name.as_str()).collect();
+        let known =
+            ["accept", "content-length", "content-type", "content-encoding", "dd-agent-payload", "dd-api-key", "host"];
+        assert!(ours.iter().all(|name| known.contains(name) || *name == "user-agent"), "{ours:?}");
     }
 }
 
@@ -182,8 +188,14 @@ async fn a_key_is_sent_without_the_white_space_around_it() {
 }
 
 #[test]
-fn metrics_are_worth_sending_for_55_minutes() {
+fn metrics_are_worth_sending_for_55_minutes_and_service_checks_for_nine() {
     let exporter = exporter(&FakeClock::new(), |_| {});
     assert_eq!(exporter.max_age(Signal::Metrics), Some(Duration::from_secs(55 * 60)));
+    let ages: Vec<_> =
+        requests(&*exporter).iter().map(|request| (request.route, exporter.max_age_of(request))).collect();
+    let minutes = |minutes: u64| Some(Duration::from_secs(minutes * 60));
+    let expected =
+        [("/api/v2/series", minutes(55)), ("/api/beta/sketches", minutes(55)), ("/api/v1/check_run", minutes(9))];
+    assert_eq!(ages, expected);
     assert!(!exporter.best_effort());
 }

@@ -6,5 +6,5 @@ mod secret;
 
 pub use byte_size::{ByteSize, InvalidByteSize};
 pub use duration::{Duration, InvalidDuration};
-pub(super) use secret::{FILE as SECRET_FILE, NAME as SECRET, TEXT as SECRET_TEXT};
 pub use secret::Secret;
+pub(super) use secret::{FILE as SECRET_FILE, NAME as SECRET, TEXT as SECRET_TEXT};

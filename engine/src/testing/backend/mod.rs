@@ -60,6 +60,7 @@ pub struct Backend {
 /// What the server's tasks and the test share.
 struct State {
     clock: Clock,
+    aside: &'static str,
     script: Mutex<Script>,
     requests: Mutex<Vec<RecordedRequest>>,
     connections: Mutex<Vec<Switch>>,
@@ -68,19 +69,20 @@ struct State {
 impl Backend {
     /// Serves `router` at `listener`, by the time of `clock`.
     pub(crate) fn start(listener: TcpListener, clock: Clock, router: Router) -> Self {
-        Backend::start_with(listener, clock, router, Router::new())
+        Backend::start_with(listener, clock, router, "")
     }
 
-    /// The same with routes aside, which are neither scripted nor recorded.
-    pub(crate) fn start_with(listener: TcpListener, clock: Clock, router: Router, aside: Router) -> Self {
+    /// The same with a route aside, which is neither scripted nor recorded.
+    pub(crate) fn start_with(listener: TcpListener, clock: Clock, router: Router, aside: &'static str) -> Self {
         let state = Arc::new(State {
             clock,
+            aside,
             script: Mutex::default(),
             requests: Mutex::default(),
             connections: Mutex::default(),
         });
         let address = listener.local_addr().expect("a bound socket has an address");
-        let server = tokio::spawn(serve::serve(listener, Arc::clone(&state), router, aside));
+        let server = tokio::spawn(serve::serve(listener, Arc::clone(&state), router));
         Backend { address, state, server }
     }
 

@@ -18,10 +18,9 @@ use tonic::transport::Server;
 use super::connection::{Connection, Switch};
 use super::{Behaviour, RecordedRequest, State, grpc, lock};
 
-/// Serves until the task is aborted. The routes `aside` are neither scripted nor recorded.
-pub(super) async fn serve(listener: TcpListener, state: Arc<State>, router: Router, aside: Router) {
+/// Serves until the task is aborted.
+pub(super) async fn serve(listener: TcpListener, state: Arc<State>, router: Router) {
     let router = router.layer(DefaultBodyLimit::disable()).layer(from_fn_with_state(Arc::clone(&state), answer));
-    let router = router.merge(aside);
     let connections = stream::unfold((listener, state), |(listener, state)| async move {
         let connection = listener.accept().await.map(|(stream, _)| Connection::new(stream));
         if let Ok(connection) = &connection {
@@ -36,6 +35,9 @@ pub(super) async fn serve(listener: TcpListener, state: Arc<State>, router: Rout
 
 /// Records a request and does with it what the script says.
 async fn answer(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
+    if request.uri().path() == state.aside {
+        return next.run(request).await;
+    }
     let behaviour = lock(&state.script).next();
     let (mut parts, body) = request.into_parts();
     let body = match behaviour {

@@ -209,7 +209,11 @@ pub(super) fn take_checks(store: &mut Store, payload: &[u8], now: Timestamp) -> 
     for mut check in checks {
         let timestamp = check.timestamp.unwrap_or(now);
         if now - timestamp > CHECK_PAST_LIMIT {
-            store.ignored.push(format!("check {}: the timestamp {timestamp} is {} s old", check.check, now - timestamp));
+            store.ignored.push(format!(
+                "check {}: the timestamp {timestamp} is {} s old",
+                check.check,
+                now - timestamp
+            ));
             continue;
         }
         check.tags.sort_unstable();

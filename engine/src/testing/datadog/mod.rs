@@ -36,6 +36,9 @@ pub struct FakeDatadog {
     intake: Arc<Intake>,
 }
 
+/// A key is asked about beside the data: what a test scripts and counts is the data.
+const VALIDATE: &str = "/api/v1/validate";
+
 struct Intake {
     clock: Clock,
     key: Mutex<String>,
@@ -73,10 +76,9 @@ impl FakeDatadog {
             .route("/api/v1/check_run", post(take_checks))
             .route("/api/v2/logs", post(take_logs))
             .route("/api/v1/events", post(take_event))
+            .route(VALIDATE, get(validate))
             .with_state(Arc::clone(&intake));
-        // A key is asked about beside the data: what a test scripts and counts is the data.
-        let aside = Router::new().route("/api/v1/validate", get(validate)).with_state(Arc::clone(&intake));
-        FakeDatadog { backend: Backend::start_with(listener, clock, router, aside), intake }
+        FakeDatadog { backend: Backend::start_with(listener, clock, router, VALIDATE), intake }
     }
 
     /// Takes another key from now on, and no longer the one before.
