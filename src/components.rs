@@ -6,6 +6,8 @@ use hornpipe_engine::Registry;
 pub fn registry() -> Registry {
     Registry::default()
         .receiver::<hornpipe_statsd_receiver::StatsdConfig>()
+        .processor::<hornpipe_filter_processor::FilterConfig>()
+        .processor::<hornpipe_multiline_processor::MultilineConfig>()
         .processor::<hornpipe_percentiles_processor::PercentilesConfig>()
         .processor::<hornpipe_tagging_processor::TaggingConfig>()
         .exporter::<hornpipe_datadog_exporter::DatadogConfig>()

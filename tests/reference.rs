@@ -104,7 +104,7 @@ fn show(default: Option<&Value>) -> String {
     match default {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) if text.is_empty() => String::new(),
-        Some(Value::String(text)) => format!("`{text}`"),
+        Some(Value::String(text)) => format!("`{}`", text.escape_debug()),
         Some(Value::Array(list)) if list.is_empty() => String::new(),
         Some(Value::Object(map)) if map.is_empty() => String::new(),
         Some(Value::Array(list)) => {

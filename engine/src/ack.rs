@@ -36,15 +36,38 @@ pub type AckOutcome = oneshot::Receiver<Outcome>;
 #[derive(Debug)]
 struct Obligation {
     worst: Mutex<Outcome>,
-    done: Mutex<Option<oneshot::Sender<Outcome>>>,
+    creditors: Mutex<Vec<Creditor>>,
+}
+
+/// Who learns the outcome.
+#[derive(Debug)]
+enum Creditor {
+    Receiver(oneshot::Sender<Outcome>),
+    /// A share of another obligation.
+    Share(Ack),
 }
 
 impl Ack {
     /// A new obligation with one share.
     pub fn new() -> (Ack, AckOutcome) {
         let (done, outcome) = oneshot::channel();
-        let obligation = Obligation { worst: Mutex::new(Outcome::Delivered), done: Mutex::new(Some(done)) };
-        (Ack { obligation: Some(Arc::new(obligation)) }, outcome)
+        (Ack::owed_to(vec![Creditor::Receiver(done)]), outcome)
+    }
+
+    /// One share that stands for all of these, for data that came from several batches: they end as it does. `None` where
+    /// there is none.
+    pub fn all(mut shares: Vec<Ack>) -> Option<Ack> {
+        let last = shares.pop()?;
+        if shares.is_empty() {
+            return Some(last);
+        }
+        shares.push(last);
+        Some(Ack::owed_to(shares.into_iter().map(Creditor::Share).collect()))
+    }
+
+    fn owed_to(creditors: Vec<Creditor>) -> Ack {
+        let obligation = Obligation { worst: Mutex::new(Outcome::Delivered), creditors: Mutex::new(creditors) };
+        Ack { obligation: Some(Arc::new(obligation)) }
     }
 
     /// Settles this share.
@@ -80,9 +103,12 @@ impl Drop for Obligation {
     /// The last share is gone, hence settled.
     fn drop(&mut self) {
         let worst = *self.worst.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(done) = self.done.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            // A receiver that no longer waits has nothing to learn.
-            let _ = done.send(worst);
+        for creditor in self.creditors.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            match creditor {
+                // A receiver that no longer waits has nothing to learn.
+                Creditor::Receiver(done) => drop(done.send(worst)),
+                Creditor::Share(share) => share.settle(worst),
+            }
         }
     }
 }
@@ -114,6 +140,26 @@ mod tests {
         });
         assert!(thread.join().is_err());
         assert_eq!(outcome.try_recv(), Ok(Outcome::Lost));
+    }
+
+    #[test]
+    fn what_came_from_several_batches_settles_all_of_them() {
+        let (first, mut first_outcome) = Ack::new();
+        let (second, mut second_outcome) = Ack::new();
+        let other_part = first.clone();
+        let both = Ack::all(vec![first, second]).unwrap();
+        let fanned_out = both.clone();
+        both.settle(Outcome::Durable);
+        assert!(second_outcome.try_recv().is_err(), "one share is open");
+        fanned_out.settle(Outcome::Delivered);
+        assert_eq!(second_outcome.try_recv(), Ok(Outcome::Durable));
+        assert!(first_outcome.try_recv().is_err(), "another part of its batch is open");
+        other_part.settle(Outcome::Delivered);
+        assert_eq!(first_outcome.try_recv(), Ok(Outcome::Durable));
+        let (third, mut third_outcome) = Ack::new();
+        drop(Ack::all(vec![third]));
+        assert_eq!(third_outcome.try_recv(), Ok(Outcome::Lost));
+        assert!(Ack::all(Vec::new()).is_none());
     }
 
     #[test]

@@ -20,8 +20,10 @@ pub(super) enum Traceback {
     /// There is none yet.
     #[default]
     None,
-    /// In its frames, or right behind the header.
-    Frames(Last),
+    /// Right behind its header.
+    Header,
+    /// In its frames.
+    Frames,
     /// Within an exception group.
     Group,
     /// Behind the words that lead to another traceback.
@@ -30,18 +32,10 @@ pub(super) enum Traceback {
     Complete,
 }
 
-/// The line before in a traceback's frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Last {
-    Header,
-    File,
-    Source,
-}
-
 impl Traceback {
     /// True where more lines have to come.
     pub(super) fn is_open(self) -> bool {
-        matches!(self, Traceback::Frames(_) | Traceback::Group | Traceback::Chained)
+        matches!(self, Traceback::Header | Traceback::Frames | Traceback::Group | Traceback::Chained)
     }
 
     /// True where the line is one that the grammar wants next.
@@ -50,8 +44,8 @@ impl Traceback {
             Traceback::None => opens(line),
             Traceback::Complete => opens(line) || line.is_empty() || is_chain(line),
             Traceback::Chained => opens(line) || line.is_empty(),
-            Traceback::Frames(Last::Header) => is_frame(line),
-            Traceback::Frames(_) => is_frame(line) || is_source(line) || is_exception(line),
+            Traceback::Header => is_frame(line) || is_exception(line),
+            Traceback::Frames => is_frame(line) || is_source(line) || is_exception(line),
             Traceback::Group => matches!(line.trim_ascii_start().first(), Some(b'|' | b'+')),
         }
     }
@@ -60,13 +54,12 @@ impl Traceback {
     pub(super) fn after(self, line: &[u8]) -> Traceback {
         if opens(line) {
             let is_group = line.starts_with(b"  +");
-            return if is_group { Traceback::Group } else { Traceback::Frames(Last::Header) };
+            return if is_group { Traceback::Group } else { Traceback::Header };
         }
         match self {
             Traceback::Complete if is_chain(line) => Traceback::Chained,
-            Traceback::Frames(_) if is_frame(line) => Traceback::Frames(Last::File),
-            Traceback::Frames(Last::File | Last::Source) if line.starts_with(b" ") => Traceback::Frames(Last::Source),
-            Traceback::Frames(Last::File | Last::Source) if is_exception(line) => Traceback::Complete,
+            Traceback::Header if is_frame(line) => Traceback::Frames,
+            Traceback::Header | Traceback::Frames if is_exception(line) => Traceback::Complete,
             Traceback::Group if line.starts_with(GROUP_END) && line.ends_with(b"--") && !has_number(line) => {
                 Traceback::Complete
             }
@@ -132,7 +125,7 @@ pub fn exception(text: &str) -> Option<Exception<'_>> {
             let within = if state == Traceback::Group { 0 } else { content.len() - HEADER.len() };
             stacktrace = text.get(at + within..);
         }
-        if matches!(before, Traceback::Frames(_)) && state == Traceback::Complete {
+        if matches!(before, Traceback::Header | Traceback::Frames) && state == Traceback::Complete {
             found = text.get(at..).map(|rest| (rest, false));
         } else if before == Traceback::Group
             && !matches!(found, Some((_, true)))

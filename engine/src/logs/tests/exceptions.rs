@@ -36,6 +36,7 @@ fn exceptions_of_all_forms_are_found() {
         (format!("{FRAMES}ValueError\nnote: about it"), Some(("ValueError", "note: about it"))),
         (format!("{FRAMES}Größe: é\r\n"), Some(("Größe", "é"))),
         (format!("[x] [ERROR] {FRAMES}KeyError: 'a'"), Some(("KeyError", "'a'"))),
+        ("Traceback (most recent call last):\nOSError: 1".to_owned(), Some(("OSError", "1"))),
         (FRAMES.to_owned(), None),
         ("ValueError: no traceback".to_owned(), None),
         ("Traceback (most recent call last):".to_owned(), None),
