@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hornpipe_model::Timestamp;
+
+use crate::budget::SampleBudget;
 use crate::config::Dialect;
 use crate::contexts::{ContextLimit, Contexts, Created};
 use crate::event;
@@ -12,6 +15,7 @@ use crate::reason;
 use crate::rejects::Rejects;
 use crate::service_check;
 use crate::slab::Slab;
+use crate::timed::{self, TimedPoint};
 
 /// How many events one reader keeps in one window.
 const EVENT_LIMIT: usize = 1_000;
@@ -49,6 +53,8 @@ pub(crate) struct Tally {
     pub(crate) packets: u64,
     /// Their bytes.
     pub(crate) bytes: u64,
+    /// Series that became sketches because samples had used up their memory.
+    pub(crate) sketched: u64,
     /// Datagrams that were longer than the buffer.
     pub(crate) truncated: u64,
 }
@@ -57,6 +63,7 @@ pub(crate) struct Tally {
 #[derive(Debug)]
 pub(crate) struct Aggregator {
     dialect: Dialect,
+    budget: SampleBudget,
     contexts: Contexts,
     slab: Slab,
     /// The values of the line at hand; kept to save its allocation.
@@ -70,13 +77,14 @@ impl Aggregator {
     /// An empty window and no series; names stay as they are.
     #[cfg(test)]
     pub(crate) fn new(limit: Arc<ContextLimit>, dialect: Dialect) -> Self {
-        Aggregator::with_naming(limit, dialect, Naming::default())
+        Aggregator::with(limit, dialect, Naming::default(), SampleBudget::default())
     }
 
     /// An empty window and no series.
-    pub(crate) fn with_naming(limit: Arc<ContextLimit>, dialect: Dialect, naming: Naming) -> Self {
+    pub(crate) fn with(limit: Arc<ContextLimit>, dialect: Dialect, naming: Naming, budget: SampleBudget) -> Self {
         Aggregator {
             dialect,
+            budget,
             contexts: Contexts::new(limit, naming),
             slab: Slab::default(),
             values: Vec::new(),
@@ -94,6 +102,9 @@ impl Aggregator {
         while let Some((line, after)) = parse::split_once(rest, b'\n') {
             self.line(line, arrival);
             rest = after;
+        }
+        if self.budget.is_spent(&self.slab) {
+            self.tally.sketched += self.budget.enforce(&mut self.slab);
         }
         if !truncated {
             self.line(rest, arrival);
@@ -158,8 +169,25 @@ impl Aggregator {
         if self.dialect == Dialect::Etsy {
             sample.gauge = sample.etsy_gauge();
         }
+        if sample.time != Timestamp::UNKNOWN {
+            return self.timed(&sample);
+        }
         let index = self.contexts.index_of(&sample)?;
         self.slab.add(index, &sample, &self.values, arrival);
+        self.tally.not_finite += sample.not_finite;
+        Ok(())
+    }
+
+    #[cold]
+    fn timed(&mut self, sample: &parse::Sample<'_>) -> Result<(), hornpipe_engine::Reason> {
+        timed::check(sample.kind)?;
+        if self.slab.timed.len() >= timed::LIMIT {
+            return Err(reason::TIMESTAMP_LIMIT);
+        }
+        let index = self.contexts.index_of(sample)?;
+        let context = self.contexts.context(index).ok_or(reason::CONTEXT_LIMIT)?;
+        self.slab.timed.push(TimedPoint::new(context, sample, &self.values));
+        self.slab.lines += 1;
         self.tally.not_finite += sample.not_finite;
         Ok(())
     }

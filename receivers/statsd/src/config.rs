@@ -19,6 +19,8 @@ use crate::receiver::StatsdReceiver;
 /// The most that one UDP datagram can carry, and the least buffer that makes sense.
 const LARGEST_DATAGRAM: u64 = 65_535;
 const SMALLEST_BUFFER: u64 = 512;
+const DEFAULT_SAMPLE_BYTES: u64 = 16 << 20;
+const LEAST_SAMPLE_BYTES: u64 = 64 << 10;
 /// Indexes of series are 32 bits wide; this many need a machine with hundreds of gigabytes anyway.
 const MOST_CONTEXTS: usize = 100_000_000;
 
@@ -59,7 +61,10 @@ pub struct StatsdConfig {
     /// How many series (name, type, tags and host) are known at once, at least 1. Lines of further ones are dropped with
     /// the reason `context_limit`. A series takes about half a kilobyte.
     pub max_contexts: usize,
-    /// The receive buffer of a UDP socket, in which datagrams wait while nobody reads; 0 means 4MiB or as much of it as the
+    /// How much memory the values of histograms, timers and distributions may take in a window, at least `64KiB`. When it is
+    /// used up, the series with the most values become sketches, which are exact to 1/128.
+    pub max_sample_bytes: ByteSize,
+    /// The receive buffer of a UDP or Unix datagram socket, in which datagrams wait while nobody reads; 0 means 4MiB or as much of it as the
     /// system allows. Raise it, and the system's limit, where `hornpipe_statsd_kernel_drops` grows.
     pub socket_buffer_size: ByteSize,
     /// The longest datagram that is read whole, `512B` to `65535B`; of a longer one the last, incomplete line is dropped. Of
@@ -125,6 +130,7 @@ impl Default for StatsdConfig {
             aggregation_interval: Duration::from_secs(10),
             counter_expiry: Duration::from_secs(300),
             max_contexts: 200_000,
+            max_sample_bytes: ByteSize::bytes(DEFAULT_SAMPLE_BYTES),
             socket_buffer_size: ByteSize::default(),
             max_datagram_bytes: ByteSize::bytes(LARGEST_DATAGRAM),
             mapper_profiles: Vec::new(),
@@ -167,6 +173,9 @@ impl ReceiverConfig for StatsdConfig {
         }
         if !(1..=MOST_CONTEXTS).contains(&self.max_contexts) {
             report.error("max_contexts", format!("must be from 1 to {MOST_CONTEXTS}"));
+        }
+        if self.max_sample_bytes.as_bytes() < LEAST_SAMPLE_BYTES {
+            report.error("max_sample_bytes", "must be at least 64KiB");
         }
         if !(SMALLEST_BUFFER..=LARGEST_DATAGRAM).contains(&self.max_datagram_bytes.as_bytes()) {
             report.error("max_datagram_bytes", format!("must be from {SMALLEST_BUFFER} to {LARGEST_DATAGRAM} bytes"));
@@ -258,6 +267,7 @@ mod tests {
         assert_eq!(config(|c| c.aggregation_interval = Duration::ZERO), ["aggregation_interval"]);
         assert_eq!(config(|c| c.aggregation_interval = "1500ms".parse().unwrap()), ["aggregation_interval"]);
         assert_eq!(config(|c| c.max_contexts = 0), ["max_contexts"]);
+        assert_eq!(config(|c| c.max_sample_bytes = ByteSize::bytes(65_535)), ["max_sample_bytes"]);
         assert_eq!(config(|c| c.max_connections = 0), ["max_connections"]);
         assert_eq!(config(|c| c.max_datagram_bytes = ByteSize::bytes(100)), ["max_datagram_bytes"]);
         assert_eq!(config(|c| c.forward_to = "elsewhere".to_owned()), ["forward_to"]);

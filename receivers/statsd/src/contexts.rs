@@ -44,6 +44,11 @@ impl ContextLimit {
         self.known.load(Ordering::Relaxed)
     }
 
+    /// How many there may be.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     fn take(&self) -> bool {
         let more = |known| (known < self.limit).then_some(known + 1);
         self.known.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
@@ -142,6 +147,11 @@ impl Contexts {
             Some(alias) => Ok(alias.index),
             None => self.resolve(hash, sample),
         }
+    }
+
+    /// The series at an index.
+    pub(crate) fn context(&self, index: u32) -> Option<Arc<Context>> {
+        slot(&self.slots, index).map(|slot| Arc::clone(&slot.context))
     }
 
     /// What changed since the last call: series made, and indexes given up. The latter may be given out again from now on.

@@ -16,6 +16,7 @@ use crate::hold::GaugeHold;
 use crate::parse::Kind;
 use crate::service_check::ReceivedCheck;
 use crate::slab::{Cell, Slab, saturating_sum};
+use crate::timed::TimedPoint;
 
 /// How long a series is known after its last value, so that it is not made anew each time; counters at least as long as
 /// they are filled with zeros.
@@ -46,6 +47,8 @@ pub(crate) struct Merger {
     /// For each reader: its series by the reader's index.
     readers: Vec<Vec<Option<Place>>>,
     checks: Vec<ReceivedCheck>,
+    timed: Vec<TimedPoint>,
+    estimated_sets: u64,
     events: Vec<ReceivedEvent>,
 }
 
@@ -77,6 +80,8 @@ struct Series {
     /// A gauge that goes on with its last value.
     is_held: bool,
     last_seen: u64,
+    /// It has had a value. Until then there is none to go on with: all that came may have had times of their own.
+    has_value: bool,
     /// How many readers' indexes lead here.
     places: u32,
 }
@@ -123,6 +128,8 @@ impl Merger {
             by_identity: HashMap::new(),
             readers: (0..readers).map(|_| Vec::new()).collect(),
             checks: Vec::new(),
+            timed: Vec::new(),
+            estimated_sets: 0,
             events: Vec::new(),
         }
     }
@@ -147,9 +154,11 @@ impl Merger {
             let Some(Some(series)) = self.series.get_mut(place.series) else { return };
             place.last_seen = self.window;
             series.last_seen = self.window;
+            series.has_value = true;
             merge_cell(&mut series.value, cell);
         });
         self.checks.append(&mut slab.checks);
+        self.timed.append(&mut slab.timed);
         self.events.append(&mut slab.events);
         for index in evicted {
             let place = places.get_mut(index as usize).and_then(Option::take);
@@ -162,14 +171,15 @@ impl Merger {
 
     /// Ends the window at hand: its points, in the order in which their series were made.
     pub(crate) fn finish(&mut self, window: Window, now: Now) -> Vec<MetricPoint> {
-        let mut points = Vec::with_capacity(self.by_identity.len() + self.checks.len());
+        let mut points = Vec::with_capacity(self.by_identity.len() + self.checks.len() + self.timed.len());
         for id in 0..self.series.len() {
             let Some(place) = self.series.get_mut(id) else { continue };
             let Some(series) = place else { continue };
             let unseen = self.window - series.last_seen;
             let kept = self.kept.windows(Some(series.kind));
-            let goes_on = unseen <= if series.kind == Kind::Gauge { self.held_windows } else { self.filled_windows };
-            if let Some(value) = series.take_value(goes_on) {
+            self.estimated_sets += u64::from(matches!(&series.value, Cell::Set(members) if members.is_estimated()));
+            let gap = if series.kind == Kind::Gauge { self.held_windows } else { self.filled_windows };
+            if let Some(value) = series.take_value(series.has_value && unseen <= gap) {
                 let context = Arc::clone(&series.context);
                 points.push(MetricPoint { context, window, origin: Origin::Statsd, value });
             }
@@ -182,9 +192,27 @@ impl Merger {
             }
         }
         points.extend(self.checks.drain(..).map(|check| check_point(check, now)));
+        points.extend(self.timed.drain(..).map(|timed| timed.into_point(self.interval)));
         points.shrink_to_fit();
         self.window += 1;
         points
+    }
+
+    /// Metrics with the most series, up to so many, each with how many it has.
+    pub(crate) fn names_with_most_series(&self, at_most: usize) -> Vec<(String, usize)> {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for series in self.series.iter().flatten() {
+            *counts.entry(series.context.name()).or_default() += 1;
+        }
+        let mut counts: Vec<_> = counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
+        counts.sort_unstable_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then_with(|| a.cmp(b)));
+        counts.truncate(at_most);
+        counts
+    }
+
+    /// How many sets had their members estimated since the last call.
+    pub(crate) fn take_estimated_sets(&mut self) -> u64 {
+        std::mem::take(&mut self.estimated_sets)
     }
 
     /// The events of the window at hand as records, in the order of their arrival at each reader.
@@ -233,7 +261,8 @@ impl Merger {
         if let Some(place) = self.series.get_mut(id) {
             let is_held = kind == Kind::Gauge && self.hold.holds(context.name());
             let (value, last_seen) = (Cell::Empty, self.window);
-            *place = Some(Series { kind, context, value, level: 0.0, is_held, last_seen, places: 0 });
+            let has_value = false;
+            *place = Some(Series { kind, context, value, level: 0.0, is_held, last_seen, has_value, places: 0 });
         }
         id
     }
@@ -257,7 +286,7 @@ impl Series {
                 self.level = level.value(self.level);
                 Some(MetricValue::Gauge(self.level))
             }
-            (_, Cell::Set(members)) => Some(MetricValue::Gauge(members.len() as f64)),
+            (_, Cell::Set(members)) => Some(MetricValue::Gauge(members.count())),
             (Kind::Timing, Cell::Samples(samples)) => Some(distribution(WireType::Timing, *samples)),
             (Kind::Histogram, Cell::Samples(samples)) => Some(distribution(WireType::Histogram, *samples)),
             (_, Cell::Samples(samples)) => Some(distribution(WireType::Distribution, *samples)),
@@ -289,7 +318,7 @@ fn merge_cell(into: &mut Cell, from: &mut Cell) {
             level.merge(**more);
             *from = Cell::Empty;
         }
-        (Cell::Set(members), Cell::Set(more)) => members.extend(more.drain()),
+        (Cell::Set(members), Cell::Set(more)) => members.absorb(more),
         (Cell::Samples(samples), Cell::Samples(more)) => {
             samples.merge(more);
             give_out(more);

@@ -14,6 +14,7 @@
 //! Every line that cannot be used is counted once, with a reason (`reason`), and shown in the log at a limited rate.
 
 mod aggregate;
+mod budget;
 mod collector;
 mod config;
 mod contexts;
@@ -25,8 +26,10 @@ mod hold;
 mod level;
 mod listen;
 mod listener;
+mod members;
 mod naming;
 mod number;
+mod overflow;
 mod parse;
 mod reader;
 mod reason;
@@ -36,6 +39,7 @@ mod service_check;
 mod slab;
 mod sources;
 mod tags;
+mod timed;
 mod window;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! one value that is no number spoils the line. Nothing is copied; a [`Sample`] borrows from the datagram.
 
 use hornpipe_engine::Reason;
+use hornpipe_model::Timestamp;
 use memchr::memchr;
 
 use crate::number::parse_float;
@@ -54,6 +55,8 @@ pub(crate) struct Sample<'a> {
     pub(crate) rate: f64,
     /// The value as written, which is what a set counts.
     pub(crate) member: &'a [u8],
+    /// When the client took it, where it said so; then the value is not aggregated.
+    pub(crate) time: Timestamp,
     /// How many values were left out because they are not finite.
     pub(crate) not_finite: u64,
     /// What a gauge's value does.
@@ -105,7 +108,8 @@ pub(crate) fn sample<'a>(line: &'a [u8], values: &mut Vec<f64>) -> Result<Sample
     }
     let (kind, fields) = split_once(rest, b'|').unwrap_or((rest, &[]));
     let kind = parse_kind(kind)?;
-    let mut sample = Sample { name, kind, tags: &[], rate: 1.0, member, not_finite: 0, gauge: GaugeRule::Last };
+    let time = Timestamp::UNKNOWN;
+    let mut sample = Sample { name, kind, tags: &[], rate: 1.0, member, time, not_finite: 0, gauge: GaugeRule::Last };
     parse_fields(fields, &mut sample)?;
     values.clear();
     if kind != Kind::Set {
@@ -143,7 +147,7 @@ fn parse_fields<'a>(mut fields: &'a [u8], sample: &mut Sample<'a>) -> Result<(),
         match field {
             [b'#', tags @ ..] => sample.tags = tags,
             [b'@', rate @ ..] => sample.rate = parse_rate(rate)?,
-            [b'T', seconds @ ..] => check_timestamp(seconds)?,
+            [b'T', seconds @ ..] => sample.time = parse_timestamp(seconds)?,
             _ => {}
         }
     }
@@ -158,10 +162,12 @@ fn parse_rate(text: &[u8]) -> Result<f64, Reason> {
     Ok(if sensible { rate } else { 1.0 })
 }
 
-/// Samples with a timestamp count as live ones; what is not a timestamp is refused, as the Agent does.
-fn check_timestamp(text: &[u8]) -> Result<(), Reason> {
+/// Whole seconds since the epoch, at least 1, as the Agent takes them.
+#[cold]
+fn parse_timestamp(text: &[u8]) -> Result<Timestamp, Reason> {
     let seconds = std::str::from_utf8(text).ok().and_then(|text| text.parse::<i64>().ok());
-    if seconds.is_some_and(|seconds| seconds >= 1) { Ok(()) } else { Err(reason::INVALID_TIMESTAMP) }
+    let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds >= 1);
+    seconds.map(Timestamp::from_secs).ok_or(reason::INVALID_TIMESTAMP)
 }
 
 /// Parses one or several values with `:` between them; empty ones count as not there. Returns how many were left out as
@@ -202,6 +208,7 @@ mod tests {
             tags: b"",
             rate: 1.0,
             member: member.as_bytes(),
+            time: Timestamp::UNKNOWN,
             not_finite: 0,
             gauge: GaugeRule::Last,
         }
@@ -227,13 +234,16 @@ mod tests {
         for line in [
             "x:1|c|@0.5|#a:b,c",
             "x:1|c|#a:b,c|@0.5",
-            "x:1|c|T1700000000|#a:b,c|@0.5",
-            "x:1|c|@0.5|T1700000000|#a:b,c",
-            "x:1|c|#a:b,c|@0.5|T1700000000",
             "x:1|c|@0.1|#z|#a:b,c|@0.5",
             "x:1|c|#a:b,c|@0.5|c:ci-1234|e:it-false,cn-web|card:low",
             "x:1|c|#a:b,c||@0.5|",
         ] {
+            assert_eq!(parse(line), Ok((expected, vec![1.0])), "{line}");
+        }
+        let expected = Sample { time: Timestamp::from_secs(1_700_000_000), ..expected };
+        for line in
+            ["x:1|c|T1700000000|#a:b,c|@0.5", "x:1|c|@0.5|T1700000000|#a:b,c", "x:1|c|#a:b,c|@0.5|T1|T+1700000000"]
+        {
             assert_eq!(parse(line), Ok((expected, vec![1.0])), "{line}");
         }
     }
@@ -270,6 +280,7 @@ mod tests {
             ("daemon:666|g|T0", reason::INVALID_TIMESTAMP),
             ("daemon:666|g|T-5", reason::INVALID_TIMESTAMP),
             ("daemon:666|g|T12.5", reason::INVALID_TIMESTAMP),
+            ("daemon:666|g|T9223372036854775808", reason::INVALID_TIMESTAMP),
             ("daemon:nan|g", reason::NOT_FINITE),
             ("daemon:-inf:inf|h", reason::NOT_FINITE),
             ("daemon:1e400|c", reason::NOT_FINITE),

@@ -15,6 +15,7 @@ use hornpipe_model::Signal;
 use tokio::sync::oneshot;
 
 use crate::aggregate::{Aggregator, Handover};
+use crate::budget::SampleBudget;
 use crate::config::Dialect;
 use crate::contexts::ContextLimit;
 use crate::forward::Forwarder;
@@ -43,6 +44,8 @@ pub(crate) struct ReaderContext {
     pub(crate) dialect: Dialect,
     /// Rules for names.
     pub(crate) naming: Naming,
+    /// How much memory the samples of each may take.
+    pub(crate) budget: SampleBudget,
     /// Bounds of what is read.
     pub(crate) limits: Limits,
     /// Where copies go.
@@ -86,7 +89,12 @@ impl ReaderHandle {
             kernel_drops: input.kernel_drops().unwrap_or(0),
             connections: (0, 0),
             input,
-            aggregator: Aggregator::with_naming(Arc::clone(&context.limit), context.dialect, context.naming.clone()),
+            aggregator: Aggregator::with(
+                Arc::clone(&context.limit),
+                context.dialect,
+                context.naming.clone(),
+                context.budget,
+            ),
             sources: Sources::default(),
             swaps,
             own,
@@ -129,6 +137,7 @@ struct OwnCounters {
     packets: Arc<Counter>,
     bytes: Arc<Counter>,
     truncated: Arc<Counter>,
+    sketched: Arc<Counter>,
     kernel_drops: Arc<Counter>,
     not_finite: Arc<Counter>,
     connections: Arc<Counter>,
@@ -150,6 +159,11 @@ impl OwnCounters {
                 "hornpipe_statsd_kernel_drops",
                 "{packet}",
                 "Datagrams that the kernel dropped because its receive buffer was full",
+            ),
+            sketched: telemetry.counter(
+                "hornpipe_statsd_sketched_series",
+                "{series}",
+                "Series that became sketches in their window because max_sample_bytes were used up",
             ),
             not_finite: telemetry.counter(
                 "hornpipe_statsd_values_not_finite",
@@ -255,6 +269,9 @@ impl Reader {
             logs.received.add(tally.events);
             logs.held.add(tally.events);
             self.own.events_in_characters.add(tally.events_in_characters);
+        }
+        if tally.sketched > 0 {
+            self.own.sketched.add(tally.sketched);
         }
         if tally.truncated > 0 {
             self.own.truncated.add(tally.truncated);

@@ -17,6 +17,10 @@ pub const UNKNOWN_TYPE: Reason = "unknown_type";
 pub const INVALID_SAMPLE_RATE: Reason = "invalid_sample_rate";
 /// What follows `T` is not a whole number of seconds of at least 1.
 pub const INVALID_TIMESTAMP: Reason = "invalid_timestamp";
+/// A time on a value that is neither a counter nor a gauge.
+pub const TIMESTAMP_ON_TYPE: Reason = "timestamp_on_type";
+/// More lines with a time in one window than are kept.
+pub const TIMESTAMP_LIMIT: Reason = "timestamp_limit";
 /// A DogStatsD event whose lengths do not fit, or without a title.
 pub const INVALID_EVENT: Reason = "invalid_event";
 /// More events in one window than are kept.

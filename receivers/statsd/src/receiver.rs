@@ -1,23 +1,25 @@
 //! The receiver: starts a reader for each address, and at the end of each window sends what they took.
 
-use std::net::UdpSocket;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use hornpipe_engine::component::{BuildContext, Outputs, Receiver};
-use hornpipe_engine::config::Report;
+use hornpipe_engine::config::{ByteSize, Report};
 use hornpipe_engine::telemetry::Counter;
 use hornpipe_engine::{Batch, Clock, Shutdown};
 use hornpipe_model::{LogBatch, MetricBatch, Scope, Signal, Window};
 
 use crate::StatsdConfig;
+use crate::budget::SampleBudget;
 use crate::contexts::ContextLimit;
 use crate::flush::{Merger, Now};
 use crate::forward::Forwarder;
 use crate::guide::{self, Listening, Silence};
 use crate::hold::GaugeHold;
-use crate::listen::{Limits, Socket, enlarge_receive_buffer};
+use crate::listen::{LARGE_RECEIVE_BUFFER, Limits, Socket, enlarge_receive_buffer};
 use crate::naming::Naming;
+use crate::overflow::Overflow;
 use crate::reader::{ReaderContext, ReaderHandle, packets};
 use crate::reason;
 use crate::window::Windows;
@@ -54,6 +56,7 @@ impl StatsdReceiver {
             dialect: config.dialect,
             naming: Naming::compile(&config, &mut ignored),
             forwarder: forwarder.map(Arc::new),
+            budget: SampleBudget::of_each(config.max_sample_bytes.as_usize(), sockets.len()),
             limits: Limits { largest: config.max_datagram_bytes.as_usize(), connections: config.max_connections },
         };
         let mut readers = Vec::with_capacity(sockets.len());
@@ -61,16 +64,23 @@ impl StatsdReceiver {
         let mut listening: Vec<Listening> = Vec::with_capacity(sockets.len());
         for socket in sockets {
             // Several readers of one address are one place to the operator.
-            let is_new = !addresses.contains(&socket.name());
+            let socket_name = socket.name();
+            let is_new = !addresses.contains(&socket_name);
             match &socket {
                 Socket::Udp(socket) => {
-                    enlarge(socket, &config, &context.id);
+                    enlarge(socket, &socket_name, &config, &context.id);
                     listening.extend(Listening::of(socket).ok().filter(|_| is_new));
+                }
+                Socket::Unixgram(unixgram) => {
+                    if config.socket_buffer_size != ByteSize::default() {
+                        enlarge(unixgram, &socket_name, &config, &context.id);
+                    }
+                    tracing::info!(receiver = context.id, "{}", guide::line(&socket));
                 }
                 other => tracing::info!(receiver = context.id, "{}", guide::line(other)),
             }
             if is_new {
-                addresses.push(socket.name());
+                addresses.push(socket_name);
             }
             if let Some(path) = socket.unixgram_path()
                 && !context.sockets.has_inherited_unixgram(&path)
@@ -86,6 +96,11 @@ impl StatsdReceiver {
         let interval = config.aggregation_interval.get();
         let contexts =
             context.telemetry.gauge("hornpipe_statsd_contexts", "{context}", "Series known at the last flush");
+        let estimated_sets = context.telemetry.counter(
+            "hornpipe_statsd_estimated_sets",
+            "{set}",
+            "Sets whose members were estimated in their window because they were too many",
+        );
         context.telemetry.set_fact("listens on", addresses.join(", "));
         let packets = packets(&context.telemetry);
         let scope = Scope {
@@ -106,6 +121,8 @@ impl StatsdReceiver {
             scope: Arc::new(scope),
             limit,
             contexts,
+            estimated_sets,
+            overflow: Overflow::new(),
         })
     }
 }
@@ -142,6 +159,8 @@ struct Running {
     scope: Arc<Scope>,
     limit: Arc<ContextLimit>,
     contexts: Arc<Counter>,
+    estimated_sets: Arc<Counter>,
+    overflow: Overflow,
 }
 
 /// Waits until the open window may be closed.
@@ -201,6 +220,14 @@ impl Running {
         self.send_events(now).await;
         let points = self.merger.finish(window, now);
         self.contexts.set(self.limit.known() as u64);
+        self.estimated_sets.add(self.merger.take_estimated_sets());
+        self.overflow.look(
+            &self.context.id,
+            &self.merger,
+            self.limit.limit(),
+            &self.context.telemetry,
+            &self.context.clock,
+        );
         let counters = self.context.telemetry.signal(Signal::Metrics);
         let Some(output) = &self.outputs.metrics else {
             counters.held.subtract(lines);
@@ -244,15 +271,20 @@ impl Running {
 }
 
 /// Gives the socket its receive buffer.
-fn enlarge(socket: &UdpSocket, config: &StatsdConfig, id: &str) {
+fn enlarge(socket: &impl AsFd, address: &str, config: &StatsdConfig, id: &str) {
     let wanted = config.socket_buffer_size.as_usize();
-    let address = socket.local_addr().map(|address| address.to_string()).unwrap_or_default();
     match enlarge_receive_buffer(socket, wanted) {
         Ok(granted) if granted < wanted => tracing::warn!(
             receiver = id,
             address,
             "the receive buffer has {granted} bytes instead of {wanted}: the system allows no more; on Linux raise it with \
              `sysctl -w net.core.rmem_max={wanted}`"
+        ),
+        Ok(granted) if granted < LARGE_RECEIVE_BUFFER && wanted == 0 => tracing::info!(
+            receiver = id,
+            address,
+            "the receive buffer has {granted} bytes, as many as the system allows; for bursts of more, on Linux, \
+             `sysctl -w net.core.rmem_max={LARGE_RECEIVE_BUFFER}` before the start"
         ),
         Ok(granted) => tracing::debug!(receiver = id, address, "the receive buffer has {granted} bytes"),
         Err(error) => tracing::warn!(receiver = id, address, %error, "the receive buffer cannot be enlarged"),

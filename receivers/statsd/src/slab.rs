@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use hashbrown::HashSet;
 use hornpipe_model::Samples;
 
 use crate::event::ReceivedEvent;
 use crate::level::Level;
+use crate::members::Members;
 use crate::parse::{GaugeRule, Kind, Sample};
 use crate::service_check::ReceivedCheck;
+use crate::timed::TimedPoint;
 
 /// What one reader took in one window.
 #[derive(Debug, Default)]
@@ -18,8 +19,12 @@ pub(crate) struct Slab {
     touched: Vec<u32>,
     /// Service checks, which are not aggregated.
     pub(crate) checks: Vec<ReceivedCheck>,
+    /// Values with a time of their own, which are not either.
+    pub(crate) timed: Vec<TimedPoint>,
     /// Events, which go to the logs pipelines.
     pub(crate) events: Vec<ReceivedEvent>,
+    /// An upper bound of the bytes that its samples take.
+    pub(crate) sample_bytes: usize,
     /// How many lines all of it stands for, events left out.
     pub(crate) lines: u64,
 }
@@ -47,7 +52,7 @@ pub(crate) enum Cell {
     /// A gauge of the Etsy dialect.
     Level(Box<Level>),
     /// A set; empty if nothing came.
-    Set(Box<HashSet<Box<[u8]>>>),
+    Set(Box<Members>),
     /// A histogram, timer or distribution; empty if nothing came. Memory of earlier windows is kept for the next.
     Samples(Box<Samples>),
 }
@@ -85,7 +90,10 @@ impl Slab {
                 }
             }
             Kind::Set => add_to_set(cell, sample.member),
-            Kind::Histogram | Kind::Timing | Kind::Distribution => add_to_samples(cell, sample.rate, values),
+            Kind::Histogram | Kind::Timing | Kind::Distribution => {
+                self.sample_bytes += sample_bytes(values.len(), sample.rate);
+                add_to_samples(cell, sample.rate, values);
+            }
         }
     }
 
@@ -110,7 +118,21 @@ impl Slab {
             }
         }
         self.lines = 0;
+        self.sample_bytes = 0;
     }
+
+    /// The samples of all histograms, timers and distributions that have some.
+    pub(crate) fn samples(&mut self) -> impl Iterator<Item = &mut Samples> {
+        self.cells.iter_mut().filter_map(|cell| match cell {
+            Cell::Samples(samples) if !samples.is_empty() => Some(samples.as_mut()),
+            _ => None,
+        })
+    }
+}
+
+/// A sample takes eight bytes, and eight more where it has a weight; a list has room for up to twice as many as it holds.
+fn sample_bytes(count: usize, rate: f64) -> usize {
+    count * if rate == 1.0 { 16 } else { 32 }
 }
 
 /// Sums saturate at the largest float instead of becoming infinite.
@@ -144,14 +166,11 @@ fn change_level(cell: &mut Cell, rule: GaugeRule, values: &[f64], arrival: Durat
 
 #[inline]
 fn add_to_set(cell: &mut Cell, member: &[u8]) {
-    match cell {
-        Cell::Set(members) => {
-            // Looked up first: a member that is there already costs no allocation.
-            if !members.contains(member) {
-                members.insert(member.into());
-            }
-        }
-        _ => *cell = Cell::Set(Box::new(HashSet::from_iter([member.into()]))),
+    if !matches!(cell, Cell::Set(_)) {
+        *cell = Cell::Set(Box::default());
+    }
+    if let Cell::Set(members) = cell {
+        members.insert(member);
     }
 }
 
@@ -205,7 +224,7 @@ mod tests {
         for line in ["s:a|s", "s:a|s", "s:b|s", "s:a:b|s", "s:nan|s"] {
             add(&mut slab, 0, line);
         }
-        assert!(matches!(&drain(&mut slab)[..], [(0, Cell::Set(members))] if members.len() == 4));
+        assert!(matches!(&drain(&mut slab)[..], [(0, Cell::Set(members))] if members.count() == 4.0));
     }
 
     #[test]
@@ -235,7 +254,7 @@ mod tests {
             assert!(slab.is_touched(0));
             slab.drain(|_, cell| match cell {
                 Cell::Samples(samples) => samples.clear(),
-                Cell::Set(members) => members.clear(),
+                Cell::Set(members) => **members = Members::default(),
                 other => *other = Cell::Empty,
             });
             assert!(!slab.is_touched(0), "{line}");

@@ -22,7 +22,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::{mem, ptr, slice};
 
-use super::DatagramSocket;
+use super::{DatagramSocket, proc_net};
 
 /// Datagrams a call: at full load the cost of a call is spread over so many, and more gain nothing.
 const DATAGRAMS_AT_ONCE: usize = 64;
@@ -136,7 +136,7 @@ fn kernel_drops(socket: &DatagramSocket) -> Option<u32> {
         libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_MEMINFO, numbers.as_mut_ptr().cast(), &raw mut length)
     };
     let complete = result == 0 && length as usize == size_of_val(&numbers);
-    complete.then(|| numbers.get(MEMINFO_DROPS).copied()).flatten()
+    complete.then(|| numbers.get(MEMINFO_DROPS).copied()).flatten().or_else(|| proc_net::drops(socket.as_raw_fd()))
 }
 
 /// A signal or an empty socket are no errors.

@@ -13,7 +13,8 @@
 //! * `Listener::ask_for_sources(ask)`: whether `receive` shall tell who sent a datagram; at first it does not. Where many
 //!   are there at once, it tells it of some;
 //! * `kernel_drops(socket)`: how many datagrams the system has dropped because nobody read them in time, since the socket
-//!   was made; none where it does not tell. A listener tells it of its own socket.
+//!   was made; none where it does not tell. A listener tells it of its own socket. Where the socket itself does not say,
+//!   `proc_net` asks the system's tables.
 
 mod framing;
 mod input;
@@ -22,6 +23,7 @@ mod input;
 mod linux;
 #[cfg(not(all(target_os = "linux", not(hornpipe_portable))))]
 mod portable;
+mod proc_net;
 mod streams;
 
 #[cfg(test)]
@@ -35,13 +37,13 @@ use portable::{Listener, Waker};
 
 use std::io;
 use std::net::UdpSocket;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixDatagram;
 
 use socket2::SockRef;
 
 /// What is asked for when the configuration does not say: 4 MiB hold about a tenth of a second of a socket's highest rate.
-const LARGE_RECEIVE_BUFFER: usize = 4 << 20;
+pub(crate) const LARGE_RECEIVE_BUFFER: usize = 4 << 20;
 
 /// A socket that datagrams come from.
 #[derive(Debug)]
@@ -72,7 +74,7 @@ impl From<UdpSocket> for DatagramSocket {
 ///
 /// # Errors
 /// The system does not say how large the buffer is.
-pub(crate) fn enlarge_receive_buffer(socket: &UdpSocket, wanted: usize) -> io::Result<usize> {
+pub(crate) fn enlarge_receive_buffer(socket: &impl AsFd, wanted: usize) -> io::Result<usize> {
     let socket = SockRef::from(socket);
     let mut size = if wanted == 0 { LARGE_RECEIVE_BUFFER } else { wanted };
     let before = granted(&socket)?;

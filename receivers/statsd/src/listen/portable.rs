@@ -2,9 +2,10 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use super::DatagramSocket;
+use super::{DatagramSocket, proc_net};
 
 /// How long a wait lasts at most. Nothing wakes it; the caller looks around that often.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
@@ -69,9 +70,9 @@ impl Listener {
     }
 }
 
-/// There is no portable way to ask.
-fn kernel_drops(_socket: &DatagramSocket) -> Option<u32> {
-    None
+/// There is no portable way to ask the socket.
+fn kernel_drops(socket: &DatagramSocket) -> Option<u32> {
+    proc_net::drops(socket.as_raw_fd())
 }
 
 impl DatagramSocket {

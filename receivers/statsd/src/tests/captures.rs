@@ -44,6 +44,8 @@ fn datagram(line: &str) -> Datagram {
 
 struct Replayed {
     points: Vec<MetricPoint>,
+    /// Points of the time that the client gave.
+    timed: Vec<MetricPoint>,
     tally: Tally,
     rejects: BTreeMap<&'static str, u64>,
 }
@@ -60,7 +62,11 @@ fn replay(datagrams: &[Datagram]) -> Replayed {
     assert_eq!(handover.slab.lines, tally.held);
     merger.merge(0, handover);
     let window = Window { start: Timestamp::from_secs(10), end: Timestamp::from_secs(20), interval: None };
-    Replayed { points: merger.finish(window, some_time()), tally, rejects }
+    let is_timed = |point: &MetricPoint| {
+        point.window.start == point.window.end && !matches!(point.value, MetricValue::ServiceCheck(_))
+    };
+    let (timed, points) = merger.finish(window, some_time()).into_iter().partition(is_timed);
+    Replayed { points, timed, tally, rejects }
 }
 
 /// What is expected of a capture, read from its text in the most obvious way.
@@ -69,6 +75,7 @@ struct Expected {
     values: BTreeMap<Key, Value>,
     lines: u64,
     bad: u64,
+    timed: usize,
     events: u64,
 }
 
@@ -121,6 +128,10 @@ fn expect(datagrams: &[Datagram]) -> Expected {
             expected.bad += 1;
             continue;
         }
+        if field('T').is_some() {
+            expected.timed += 1;
+            continue;
+        }
         let rate: f64 = field('@').map_or(1.0, |rate| rate.parse().unwrap());
         let weighted = values.iter().map(|&value| (value, 1.0 / rate));
         match *kind {
@@ -156,6 +167,7 @@ fn every_capture_gives_what_its_text_says() {
             let expected = expect(&datagrams);
             let replayed = replay(&datagrams);
             assert_eq!(by_key(&replayed.points), expected.values, "{folder}/{name}");
+            assert_eq!(replayed.timed.len(), expected.timed, "{folder}/{name}");
             let dropped = |reason| replayed.rejects.get(reason).copied().unwrap_or(0);
             let untitled =
                 datagrams.iter().flat_map(|datagram| datagram.text.lines()).filter(|line| line.starts_with("_e{0,"));
@@ -245,6 +257,25 @@ fn every_gunicorn_from_19_9_on_counts_each_request() {
         }
         assert_eq!([requests, statuses, durations], [f64::from(expected); 3], "{name}");
     }
+}
+
+#[test]
+fn values_to_which_a_client_gave_a_time_become_points_of_that_time() {
+    let (_, datagrams) = captures("dogstatsd-client").into_iter().find(|(name, _)| name == "timestamps").unwrap();
+    let replayed = replay(&datagrams);
+    assert!(replayed.points.is_empty());
+    let points = replayed.timed.iter().map(|point| {
+        let window = point.window;
+        assert_eq!((window.start, window.interval), (window.end, Some(Duration::from_secs(10))));
+        (point.context.name(), window.start.as_secs(), &point.value)
+    });
+    let expected = [
+        ("ts.gauge", 1_795_343_000, &MetricValue::Gauge(1.5)),
+        ("ts.count", 1_795_343_000, &MetricValue::Count { sum: 4.0, samples: 1 }),
+        ("ts.gauge", 1_795_343_001, &MetricValue::Gauge(2.0)),
+        ("ts.old", 1_000, &MetricValue::Gauge(9.0)),
+    ];
+    assert_eq!(points.collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod captures;
 mod model;
 mod receiver;
+mod vectors;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

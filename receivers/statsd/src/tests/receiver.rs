@@ -1,5 +1,6 @@
 //! The whole receiver, on a real socket and a clock that moves when told to.
 
+mod bounds;
 mod transports;
 
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
@@ -15,7 +16,7 @@ use hornpipe_engine::testing::{
     item_name,
 };
 use hornpipe_engine::{Shutdown, ShutdownTrigger};
-use hornpipe_model::{Data, MetricBatch, Origin, Resource, Signal, Timestamp};
+use hornpipe_model::{Data, MetricBatch, MetricValue, Origin, Resource, Signal, Timestamp};
 use tokio::task::JoinHandle;
 
 use super::{Key, Value, by_key, key};

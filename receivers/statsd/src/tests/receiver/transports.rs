@@ -1,12 +1,13 @@
 //! The receiver over Unix sockets and TCP, and with several readers of one address.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::Transport;
+use crate::{ListenerConfig, Transport};
 
 /// A receiver at one transport. Its endpoint is another in each scenario.
 struct Place {
@@ -79,28 +80,98 @@ async fn it_keeps_a_receivers_promises_over_every_transport() {
     }
 }
 
+/// Lines of the tests under load: enough for many windows of a real service.
+const LINES: u64 = 1_000_000;
+const LINES_OF_A_PACKET: u64 = 100;
+const SERIES: u64 = 10;
+
+/// One line in ten belongs to each series, so that every packet has all of them.
+fn packet(first: u64) -> String {
+    let line = |number: u64| format!("hits:{}|c|#n:{}\n", number % 997, number % SERIES);
+    (first..first + LINES_OF_A_PACKET).map(line).collect()
+}
+
+/// What all lines together give.
+fn sums() -> BTreeMap<Key, Value> {
+    let mut sums = BTreeMap::new();
+    for number in 0..LINES {
+        let key: Key = ("hits".to_owned(), "count", vec![format!("n:{}", number % SERIES)], None);
+        match sums.entry(key).or_insert(Value::Count { sum: 0.0, samples: 0 }) {
+            Value::Count { sum, samples } => (*sum, *samples) = (*sum + (number % 997) as f64, *samples + 1),
+            other => panic!("{other:?}"),
+        }
+    }
+    sums
+}
+
+/// Waits for all lines and checks that each was added up once.
+async fn assert_all_arrive(run: Run, places: &str) {
+    run.received(LINES).await;
+    assert_eq!(run.telemetry.facts()["listens on"], places);
+    assert_eq!(run.telemetry.signal(Signal::Metrics).dropped_total(), 0);
+    assert_eq!(by_key(&run.finish().await[0].points), sums());
+}
+
 #[tokio::test]
 #[cfg(target_os = "linux")]
-async fn hundreds_of_thousands_of_lines_arrive_exactly_through_two_readers_of_one_address() {
+async fn a_million_lines_arrive_exactly_through_two_readers_of_one_address() {
     let time = FakeClock::new();
     let free = UdpSocket::bind(ANY_PORT).unwrap().local_addr().unwrap();
     let config = StatsdConfig { readers: 2, ..config(&free.to_string()) };
     let run = Run::start_with(&time, &config, build_context(ComponentKind::Receiver, "statsd", &time)).await;
     // Each has a port of its own, by which the system chooses the reader.
     let clients: Vec<UdpSocket> = (0..20).map(|_| UdpSocket::bind(ANY_PORT).unwrap()).collect();
-    let mut sum = 0;
-    for round in 0..150 {
-        for (number, client) in clients.iter().enumerate() {
-            let values: Vec<usize> = (0..100).map(|line| round + number * line).collect();
-            sum += values.iter().sum::<usize>();
-            let lines: String = values.iter().map(|value| format!("hits:{value}|c\n")).collect();
-            client.send_to(lines.as_bytes(), free).unwrap();
+    for number in 0..LINES / LINES_OF_A_PACKET {
+        let client = &clients[number as usize % clients.len()];
+        client.send_to(packet(number * LINES_OF_A_PACKET).as_bytes(), free).unwrap();
+        if number % 40 == 39 {
+            // No more at a time than any socket's buffer holds.
+            run.received((number + 1) * LINES_OF_A_PACKET).await;
         }
-        // No more at a time than any socket's buffer holds.
-        run.received((round as u64 + 1) * 2_000).await;
     }
-    assert_eq!(run.telemetry.facts()["listens on"], free.to_string());
-    let batches = run.finish().await;
-    let expected = Value::Count { sum: sum as f64, samples: 300_000 };
-    assert_eq!(by_key(&batches[0].points)[&count("hits")], expected);
+    assert_all_arrive(run, &free.to_string()).await;
+}
+
+/// Sends every other packet, as fast as the socket takes them.
+fn send_half(transport: Transport, endpoint: &str, half: u64) {
+    let numbers = (0..LINES / LINES_OF_A_PACKET).filter(|number| number % 2 == half);
+    let packets = numbers.map(|number| packet(number * LINES_OF_A_PACKET));
+    match transport {
+        Transport::Unixgram => {
+            let client = UnixDatagram::unbound().unwrap();
+            packets.for_each(|packet| assert_eq!(client.send_to(packet.as_bytes(), endpoint).unwrap(), packet.len()));
+        }
+        Transport::Unix => {
+            let mut client = UnixStream::connect(endpoint).unwrap();
+            for packet in packets {
+                client.write_all(&(packet.len() as u32).to_le_bytes()).unwrap();
+                client.write_all(packet.as_bytes()).unwrap();
+            }
+        }
+        _ => {
+            let mut client = TcpStream::connect(endpoint).unwrap();
+            packets.for_each(|packet| client.write_all(packet.as_bytes()).unwrap());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_million_lines_arrive_exactly_through_two_readers_over_every_reliable_transport() {
+    for (transport, word) in [(Transport::Unixgram, "unixgram"), (Transport::Unix, "unix"), (Transport::Tcp, "tcp")] {
+        let place = Place::at(transport);
+        let endpoints = [place.endpoint(), place.endpoint()];
+        let second = ListenerConfig { transport, endpoint: endpoints[1].clone(), ..ListenerConfig::default() };
+        let config = StatsdConfig { transport, listeners: vec![second], ..config(&endpoints[0]) };
+        let time = FakeClock::new();
+        let run = Run::start_with(&time, &config, build_context(ComponentKind::Receiver, "statsd", &time)).await;
+        let places = endpoints.each_ref().map(|endpoint| format!("{word} {endpoint}")).join(", ");
+        tokio::task::block_in_place(|| {
+            std::thread::scope(|scope| {
+                (0..).zip(&endpoints).for_each(|(half, endpoint)| {
+                    scope.spawn(move || send_half(transport, endpoint, half));
+                });
+            });
+        });
+        assert_all_arrive(run, &places).await;
+    }
 }
