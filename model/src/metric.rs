@@ -32,7 +32,7 @@ pub enum Origin {
 }
 
 /// How a sum or a histogram relates to the one before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Temporality {
     /// Of this window alone.
     Delta,

@@ -61,6 +61,10 @@ impl Resource {
     pub const HOST_NAME: &'static str = "host.name";
     /// The key of the service's name.
     pub const SERVICE_NAME: &'static str = "service.name";
+    /// The key of the service's version.
+    pub const SERVICE_VERSION: &'static str = "service.version";
+    /// The key of the environment that a service runs in, such as `prod`.
+    pub const DEPLOYMENT_ENVIRONMENT_NAME: &'static str = "deployment.environment.name";
     /// The key that tells apart processes of one service on one host.
     pub const SERVICE_INSTANCE_ID: &'static str = "service.instance.id";
     /// The key by which an OTLP resource names Datadog's `source` of its logs, which selects their pipeline there.

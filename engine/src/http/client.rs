@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::RETRY_AFTER;
 use reqwest::RequestBuilder;
 use reqwest::redirect::Policy;
 
 use super::endpoint::Endpoint;
 use super::proxy::Proxies;
 use super::response::{HttpResponse, read_body};
-use super::retry_after;
+use super::retry_after::retry_after;
 use super::tls::TlsConfig;
 use super::transport_error::TransportError;
 use crate::Clock;
@@ -53,7 +52,7 @@ impl HttpClient {
     /// # Errors
     /// As of [`new`](Self::new).
     pub fn with_proxies(tls: &TlsConfig, proxies: &Proxies, clock: Clock) -> Result<Self, BuildError> {
-        let mut tls = tls.client_config("tls")?;
+        let mut tls = tls.client_config("tls", &clock)?;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let client = proxies
             .apply(reqwest::Client::builder())
@@ -94,10 +93,7 @@ impl HttpClient {
         let failed = |error| TransportError::new(&error, endpoint, &self.proxy_variables);
         let response = request.send().await.map_err(failed)?;
         let status = response.status();
-        let retry_after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| retry_after::parse(value.to_str().ok()?, self.clock.unix()));
+        let retry_after = retry_after(response.headers(), self.clock.unix());
         Ok(HttpResponse { status, retry_after, body: read_body(response).await })
     }
 }

@@ -1,10 +1,12 @@
 //! Compression of request bodies.
 
 use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
 
 use flate2::write::{GzEncoder, ZlibEncoder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use zstd::bulk::Compressor;
 
 /// The level that the Datadog Agent uses: past it a body of metrics shrinks little and takes far longer.
 const ZSTD_LEVEL: i32 = 1;
@@ -40,10 +42,25 @@ impl Compression {
         match self {
             Compression::None => bytes.to_vec(),
             Compression::Gzip => in_memory(gzip(bytes)),
-            Compression::Zstd => in_memory(zstd::bulk::compress(bytes, ZSTD_LEVEL)),
+            Compression::Zstd => in_memory(zstd(bytes)),
             Compression::Deflate => in_memory(zlib(bytes)),
         }
     }
+}
+
+/// A context of zstd that is not in use: to make one takes as long as to compress 100 kB. One serves all exporters, as
+/// they rarely encode at the same time.
+static SPARE: Mutex<Option<Compressor<'static>>> = Mutex::new(None);
+
+fn zstd(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let mut compressor = match spare {
+        Some(compressor) => compressor,
+        None => Compressor::new(ZSTD_LEVEL)?,
+    };
+    let compressed = compressor.compress(bytes);
+    *SPARE.lock().unwrap_or_else(PoisonError::into_inner) = Some(compressor);
+    compressed
 }
 
 /// The header of flate2's gzip holds neither a time nor a file name, so equal bodies stay equal.

@@ -8,18 +8,21 @@ mod client;
 mod compress;
 mod endpoint;
 mod proxy;
+mod reloading;
 mod response;
 mod retry_after;
 mod roots;
 mod tls;
 mod transport_error;
 mod unverified;
+mod verifier;
 
 pub use client::HttpClient;
 pub use compress::Compression;
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use proxy::{InvalidProxy, Proxies};
 pub use response::HttpResponse;
+pub use retry_after::retry_after;
 pub use tls::TlsConfig;
 pub use transport_error::TransportError;
 

@@ -3,10 +3,16 @@
 use std::time::{Duration, SystemTime};
 
 use hornpipe_model::Timestamp;
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
 
 /// The pause that a `Retry-After` header asks for: seconds, or an HTTP date (RFC 9110 §10.2.3). A date that is past asks
 /// for none; what is neither is `None`.
-pub(super) fn parse(value: &str, now: Timestamp) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    parse(headers.get(RETRY_AFTER)?.to_str().ok()?, now)
+}
+
+fn parse(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));

@@ -15,6 +15,7 @@ use rustls::{RootCertStore, ServerConfig};
 use super::super::{Endpoint, HttpClient, TlsConfig};
 use super::server::Server;
 use crate::Clock;
+use crate::config::Report;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
@@ -141,6 +142,55 @@ async fn a_client_certificate_is_shown_where_one_is_wanted() {
 }
 
 #[tokio::test]
+async fn another_name_than_the_endpoints_is_accepted_where_it_is_set() {
+    let directory = Directory::new("name");
+    let authority = Authority::new();
+    let elsewhere = authority.issue(|params| *params = CertificateParams::new(vec!["elsewhere".to_owned()]).unwrap());
+    let server = server_config(&elsewhere, None);
+    let named = |name: &str| TlsConfig {
+        ca_file: directory.write("ca.pem", &authority.0.pem()),
+        server_name_override: Some(name.to_owned()),
+        ..TlsConfig::default()
+    };
+    assert_eq!(post(server.clone(), &named("elsewhere")).await, Ok(200));
+    let error = post(server, &named("localhost")).await.unwrap_err();
+    assert!(error.contains("not valid for name"), "{error}");
+
+    let mut report = Report::new();
+    named("not a name").validate("tls", &mut report);
+    assert_eq!(report.problems()[0].path, "tls.server_name_override");
+}
+
+#[tokio::test]
+async fn files_are_read_again_for_a_new_connection_where_that_is_set() {
+    let directory = Directory::new("reload");
+    let (before, after) = (Authority::new(), Authority::new());
+    let write = |authority: &Authority| {
+        let client = authority.issue(|_| {});
+        directory.write("client.key", &client.key);
+        directory.write("client.pem", &client.certificate);
+        directory.write("ca.pem", &authority.0.pem())
+    };
+    let file = |name: &str| Some(directory.0.join(name));
+    let once = TlsConfig {
+        ca_file: write(&before),
+        cert_file: file("client.pem"),
+        key_file: file("client.key"),
+        ..TlsConfig::default()
+    };
+    let again = TlsConfig { reload_interval: Some("0s".parse().unwrap()), ..once.clone() };
+    let clients = [once, again].map(|tls| HttpClient::new(&tls, Clock::system()).unwrap());
+    write(&after);
+    let server = Server::start_tls(OK, server_config(&after.issue(|_| {}), Some(&after))).await;
+    let endpoint = Endpoint::parse(&format!("https://localhost:{}", server.address.port())).unwrap();
+    let [once, again] = clients.map(|client| {
+        let endpoint = endpoint.clone();
+        async move { client.post(&endpoint, HeaderMap::new(), Bytes::new()).await.is_ok() }
+    });
+    assert_eq!((once.await, again.await), (false, true));
+}
+
+#[tokio::test]
 async fn http_2_is_spoken_where_the_backend_offers_it() {
     let mut config = server_config(&Authority::new().issue(|_| {}), None);
     config.alpn_protocols = vec![b"h2".to_vec()];
@@ -176,7 +226,7 @@ fn an_unusable_file_is_named_with_its_option_and_its_content_is_not_shown() {
         (client_tls(&certificate, &other_key), "tls.key_file", "other.key does not fit"),
     ];
     for (tls, option, message) in cases {
-        let error = tls.client_config("tls").unwrap_err();
+        let error = tls.client_config("tls", &Clock::system()).unwrap_err();
         assert_eq!(error.option, option);
         assert!(error.message.contains(message) && !error.message.contains("hunter2"), "{}", error.message);
     }

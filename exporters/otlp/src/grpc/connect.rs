@@ -63,7 +63,7 @@ impl Connector {
     pub(super) fn new(endpoint: &Endpoint, tls: &TlsConfig, clock: Clock) -> Result<Self, BuildError> {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
-        let tls = if endpoint.is_https() { Some(tls_connector(endpoint, tls)?) } else { None };
+        let tls = if endpoint.is_https() { Some(tls_connector(endpoint, tls, &clock)?) } else { None };
         Ok(Connector { peer: endpoint.authority(), tcp, tls, clock })
     }
 
@@ -102,12 +102,21 @@ impl Connector {
     }
 }
 
-fn tls_connector(endpoint: &Endpoint, tls: &TlsConfig) -> Result<(TlsConnector, ServerName<'static>), BuildError> {
-    let mut config = tls.client_config("tls")?;
+fn tls_connector(
+    endpoint: &Endpoint,
+    tls: &TlsConfig,
+    clock: &Clock,
+) -> Result<(TlsConnector, ServerName<'static>), BuildError> {
+    let mut config = tls.client_config("tls", clock)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
-    let host = endpoint.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-    let name = ServerName::try_from(host)
-        .map_err(|_| BuildError::new("endpoint", "must name a host or an address, as its certificate has to"))?;
+    let name = match tls.server_name() {
+        Some(name) => name,
+        None => {
+            let host = endpoint.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+            ServerName::try_from(host)
+                .map_err(|_| BuildError::new("endpoint", "must name a host or an address, as its certificate has to"))?
+        }
+    };
     Ok((TlsConnector::from(Arc::new(config)), name))
 }
 
