@@ -1,5 +1,7 @@
 //! The exporter's options, in the Collector's names.
 
+use std::time;
+
 use hornpipe_engine::component::{BuildContext, BuildError, ComponentType, Exporter, ExporterConfig};
 use hornpipe_engine::config::{Duration, Environment, ProcessEnvironment, Report};
 use hornpipe_engine::delivery::{DeliveryConfig, QueueConfig, RetryConfig};
@@ -34,6 +36,26 @@ pub enum TemporalityPreference {
     Delta,
 }
 
+/// When a connection is asked for a sign of life. One that a firewall forgot would otherwise take every retry until the
+/// kernel gives it up after a quarter of an hour.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Keepalive {
+    /// How long a connection is silent before it is asked, at least 1s.
+    pub time: Duration,
+    /// How long the answer may take before the connection is given up, at least 1s.
+    pub timeout: Duration,
+    /// Ask also while no request is under way; many servers refuse that.
+    pub permit_without_stream: bool,
+}
+
+impl Default for Keepalive {
+    /// Servers in Go tolerate two questions a call, and hang up on more.
+    fn default() -> Self {
+        Keepalive { time: Duration::from_secs(30), timeout: Duration::from_secs(5), permit_without_stream: false }
+    }
+}
+
 /// Options of the `otlp` exporter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -45,23 +67,26 @@ pub struct OtlpConfig {
     /// `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT` for their signal (over HTTP used as they are), `OTEL_EXPORTER_OTLP_ENDPOINT`, else
     /// `http://localhost:4317` for gRPC and `http://localhost:4318` for HTTP.
     pub endpoint: Option<String>,
-    /// The whole URL for metrics, used as it is (HTTP only).
+    /// Where metrics go, in place of `endpoint`; over HTTP the whole URL, used as it is.
     pub metrics_endpoint: Option<String>,
-    /// The whole URL for logs, used as it is (HTTP only).
+    /// Where logs go, in place of `endpoint`; over HTTP the whole URL, used as it is.
     pub logs_endpoint: Option<String>,
     /// Headers of every request: a map, or a list of `name` and `value`. Default: `OTEL_EXPORTER_OTLP_HEADERS`.
     pub headers: Option<Headers>,
     /// TLS.
     pub tls: TlsConfig,
-    /// `gzip`, `zstd` or `none`; over HTTP also `deflate`.
-    pub compression: Compression,
+    /// Signs of life that are asked of a connection (gRPC only).
+    pub keepalive: Keepalive,
+    /// `gzip`, `zstd` or `none`; over HTTP also `deflate`. Default: `OTEL_EXPORTER_OTLP_COMPRESSION`, else `gzip`.
+    pub compression: Option<Compression>,
     /// `cumulative` or `delta`. Default: `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`, else `cumulative`.
     pub temporality: Option<TemporalityPreference>,
     /// Most series whose running total is kept (cumulative), at least 1; beyond it those not seen for longest start anew.
     pub max_streams: usize,
     /// Most buckets of an exponential histogram, for values above and below 0 each: 3 to 16384.
     pub max_size: usize,
-    /// How long one attempt may take; 0 means without limit. Default: 5s for gRPC, 30s for HTTP.
+    /// How long one attempt may take; 0 means without limit. Default: `OTEL_EXPORTER_OTLP_TIMEOUT` (in milliseconds), else
+    /// 5s for gRPC and 30s for HTTP.
     pub timeout: Option<Duration>,
     /// The queue in front of the backend.
     pub sending_queue: QueueConfig,
@@ -78,7 +103,8 @@ impl Default for OtlpConfig {
             logs_endpoint: None,
             headers: None,
             tls: TlsConfig::default(),
-            compression: Compression::Gzip,
+            keepalive: Keepalive::default(),
+            compression: None,
             temporality: None,
             max_streams: 200_000,
             max_size: ExponentialHistogram::DEFAULT_MAX_SIZE,
@@ -96,6 +122,12 @@ impl OtlpConfig {
     /// Checks the options together with the environment's.
     pub(crate) fn check(&self, environment: &dyn Environment, report: &mut Report) {
         self.tls.validate("tls", report);
+        for (option, value) in [("keepalive.time", self.keepalive.time), ("keepalive.timeout", self.keepalive.timeout)]
+        {
+            if value < Duration::from_secs(1) {
+                report.error(option, "must be at least 1s");
+            }
+        }
         if self.max_streams == 0 {
             report.error("max_streams", "must be at least 1");
         }
@@ -118,16 +150,13 @@ impl OtlpConfig {
         }
     }
 
-    /// The queue, retry and timeout options.
-    pub(crate) fn delivery_for(&self, protocol: Protocol) -> DeliveryConfig {
-        let timeout = self.timeout.unwrap_or(match protocol {
-            Protocol::Grpc => Duration::from_secs(5),
-            Protocol::HttpProtobuf => Duration::from_secs(30),
-        });
+    /// The queue and retry options with a timeout.
+    pub(crate) fn delivery_within(&self, timeout: time::Duration) -> DeliveryConfig {
+        let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         DeliveryConfig {
             sending_queue: self.sending_queue.clone(),
             retry_on_failure: self.retry_on_failure.clone(),
-            timeout,
+            timeout: Duration::from_millis(milliseconds),
         }
     }
 }
@@ -145,14 +174,16 @@ impl ExporterConfig for OtlpConfig {
     }
 
     fn delivery(&self) -> DeliveryConfig {
-        let protocol = crate::settings::protocol(self, &ProcessEnvironment);
-        // An unusable protocol has been reported by `validate`, and `build` refuses it.
-        self.delivery_for(protocol.unwrap_or(Protocol::Grpc))
+        match Settings::resolve(self, &ProcessEnvironment) {
+            Ok(settings) => settings.delivery,
+            // Reported by `validate`, and `build` refuses it.
+            Err(_) => self.delivery_within(time::Duration::ZERO),
+        }
     }
 
     fn build(&self, context: BuildContext) -> Result<Box<dyn Exporter>, BuildError> {
         let settings = Settings::resolve(self, &ProcessEnvironment).map_err(first_problem)?;
-        Ok(Box::new(OtlpExporter::new(settings, &self.tls, context)?))
+        Ok(Box::new(OtlpExporter::new(settings, context)?))
     }
 }
 

@@ -1,96 +1,72 @@
 //! Where requests go.
 
-use hornpipe_engine::config::Environment;
 use hornpipe_engine::http::Endpoint;
+use hornpipe_model::Signal;
 
 use crate::config::{OtlpConfig, Protocol};
 use crate::http;
-use crate::settings::{self, Endpoints, Problem, variable};
+use crate::settings::Problem;
+use crate::variables::{self, Variable, Variables};
 
-/// How the endpoint of one signal is named.
-struct Names<'a> {
-    /// The option for this signal alone.
-    option: &'static str,
-    /// Its value.
-    set: Option<&'a str>,
-    /// The variable for this signal alone.
-    variable: &'static str,
-    /// The signal's path below an HTTP base URL.
-    path: &'static str,
-}
-
-/// The endpoints of all signals.
+/// The endpoint of a signal.
 ///
 /// What counts, from first to last: the signal's own option, `endpoint`, the signal's own variable, the variable for all.
-/// Without any of them it is the specification's default: plaintext to this host, as a Collector beside us listens.
+/// Without any of them it is the specification's default: plaintext to this host, as a Collector beside us listens. Over
+/// HTTP the signal's path is appended to what is for all signals.
 ///
 /// # Errors
-/// Every endpoint that cannot be used.
-pub(crate) fn resolve(
-    config: &OtlpConfig,
-    protocol: Protocol,
-    environment: &dyn Environment,
-) -> Result<Endpoints, Vec<Problem>> {
-    let metrics = Names {
-        option: "metrics_endpoint",
-        set: config.metrics_endpoint.as_deref(),
-        variable: settings::METRICS_ENDPOINT,
-        path: http::METRICS_ROUTE,
+/// An endpoint that cannot be used.
+pub(crate) fn resolve(config: &OtlpConfig, protocol: Protocol, variables: Variables<'_>) -> Result<Endpoint, Problem> {
+    let (option, own) = match variables.signal {
+        Signal::Metrics => ("metrics_endpoint", &config.metrics_endpoint),
+        Signal::Logs => ("logs_endpoint", &config.logs_endpoint),
     };
-    let logs = Names {
-        option: "logs_endpoint",
-        set: config.logs_endpoint.as_deref(),
-        variable: settings::LOGS_ENDPOINT,
-        path: http::LOGS_ROUTE,
+    let is_insecure = config.tls.insecure;
+    if let Some(text) = own {
+        return parse(text, protocol, is_insecure).map_err(|why| Problem::new(option, why));
+    }
+    if let Some(text) = config.endpoint.as_deref().filter(|text| !text.is_empty()) {
+        let base = parse(text, protocol, is_insecure).map_err(|why| Problem::new("endpoint", why))?;
+        return Ok(below(&base, protocol, variables.signal));
+    }
+    let is_insecure = is_insecure || insecure(variables)?;
+    let of_variable = |Variable { name, value }: Variable| {
+        let endpoint = parse(&value, protocol, is_insecure);
+        endpoint.map_err(|why| Problem::new("endpoint", format!("{name} {why}")))
     };
-    let mut problems = Vec::new();
-    let base = base(config, protocol, environment).map_err(|problem| problems.push(problem)).ok();
-    let has_endpoint = is_set(config.endpoint.as_deref());
-    let [metrics, logs] = [metrics, logs].map(|names| {
-        let own = match (names.set, has_endpoint) {
-            (Some(text), _) => own_option(names.option, text, protocol).map(Some),
-            (None, true) => Ok(None),
-            (None, false) => own_variable(names.variable, config, protocol, environment),
-        };
-        let own = own.map_err(|problem| problems.push(problem)).ok().flatten();
-        own.or_else(|| {
-            let base = base.as_ref()?;
-            Some(if protocol == Protocol::HttpProtobuf { base.join(names.path) } else { base.clone() })
-        })
-    });
-    match (metrics, logs) {
-        (Some(metrics), Some(logs)) if problems.is_empty() => Ok(Endpoints { metrics, logs }),
-        _ => Err(problems),
+    if let Some(found) = variables.own("endpoint", variables::ENDPOINT)? {
+        return of_variable(found);
+    }
+    let base = match variables.shared("endpoint", variables::ENDPOINT)? {
+        Some(found) => of_variable(found)?,
+        None => parse(default_endpoint(protocol), protocol, true).map_err(|why| Problem::new("endpoint", why))?,
+    };
+    Ok(below(&base, protocol, variables.signal))
+}
+
+/// The endpoint of a signal below the one for all.
+fn below(base: &Endpoint, protocol: Protocol, signal: Signal) -> Endpoint {
+    match (protocol, signal) {
+        (Protocol::Grpc, _) => base.clone(),
+        (Protocol::HttpProtobuf, Signal::Metrics) => base.join(http::METRICS_ROUTE),
+        (Protocol::HttpProtobuf, Signal::Logs) => base.join(http::LOGS_ROUTE),
     }
 }
 
-/// The endpoint that a signal's own option names.
-fn own_option(option: &'static str, text: &str, protocol: Protocol) -> Result<Endpoint, Problem> {
-    match protocol {
-        Protocol::Grpc => Err(Problem::new(option, "is for HTTP only: with gRPC all signals go to `endpoint`")),
-        Protocol::HttpProtobuf => parse_http(text).map_err(|why| Problem::new(option, why)),
+/// Whether the environment wants no TLS for an endpoint that does not say it.
+fn insecure(variables: Variables<'_>) -> Result<bool, Problem> {
+    let Some(found) = variables.find("tls.insecure", variables::INSECURE)? else { return Ok(false) };
+    // The specification: only these two, whatever their case.
+    match found.value.to_ascii_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Problem::new("tls.insecure", format!("{} is neither true nor false: set `tls.insecure`", found.name))),
     }
 }
 
-/// The endpoint that a signal's own variable names.
-fn own_variable(
-    name: &str,
-    config: &OtlpConfig,
-    protocol: Protocol,
-    environment: &dyn Environment,
-) -> Result<Option<Endpoint>, Problem> {
-    let Some(text) = variable(environment, "endpoint", name)? else { return Ok(None) };
-    let endpoint = parse(&text, config, protocol);
-    endpoint.map(Some).map_err(|why| Problem::new("endpoint", format!("{name} {why}")))
-}
-
-fn is_set(text: Option<&str>) -> bool {
-    text.is_some_and(|text| !text.is_empty())
-}
-
-fn parse(text: &str, config: &OtlpConfig, protocol: Protocol) -> Result<Endpoint, String> {
+fn parse(text: &str, protocol: Protocol, is_insecure: bool) -> Result<Endpoint, String> {
     match protocol {
-        Protocol::Grpc => parse_grpc(text, config.tls.insecure),
+        Protocol::Grpc => parse_grpc(text, is_insecure),
         Protocol::HttpProtobuf => parse_http(text),
     }
 }
@@ -103,17 +79,6 @@ pub(crate) fn is_datadog_intake(host: &str) -> bool {
         // Sites have a region in front: us3.datadoghq.com.
         SITES.iter().any(|known| site.strip_suffix(known).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
     })
-}
-
-fn base(config: &OtlpConfig, protocol: Protocol, environment: &dyn Environment) -> Result<Endpoint, Problem> {
-    if let Some(text) = config.endpoint.as_deref().filter(|text| !text.is_empty()) {
-        return parse(text, config, protocol).map_err(|why| Problem::new("endpoint", why));
-    }
-    let (name, text) = match variable(environment, "endpoint", settings::ENDPOINT)? {
-        Some(text) => (settings::ENDPOINT, text),
-        None => ("the default", default_endpoint(protocol).to_owned()),
-    };
-    parse(&text, config, protocol).map_err(|why| Problem::new("endpoint", format!("{name} {why}")))
 }
 
 fn default_endpoint(protocol: Protocol) -> &'static str {

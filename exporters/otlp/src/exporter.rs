@@ -1,32 +1,42 @@
 //! The running exporter.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use hornpipe_engine::Clock;
 use hornpipe_engine::component::{Admission, BuildContext, BuildError, Encoded, Exporter, Request, SendOutcome};
-use hornpipe_engine::http::{Compression, TlsConfig};
 use hornpipe_engine::telemetry::ComponentTelemetry;
 use hornpipe_model::{Data, Signal, Temporality};
 
 use crate::admission::{Conversion, Limits};
-use crate::config::Protocol;
-use crate::encode::{Encoding, Routes};
+use crate::config::{Keepalive, Protocol};
+use crate::encode::{Encoding, Encodings};
 use crate::grpc::{self, GrpcSender};
 use crate::http::{self, HttpSender};
-use crate::settings::{Endpoints, Settings};
+use crate::settings::{Destination, Settings};
 
-/// Sends batches to one OTLP backend.
+/// Sends batches to one OTLP backend, or to one a signal.
 pub(crate) struct OtlpExporter {
     temporality: Temporality,
     limits: Limits,
-    encoding: Encoding,
-    transport: Transport,
+    encodings: Encodings,
+    metrics: Sender,
+    logs: Sender,
+    clock: Clock,
     telemetry: Arc<ComponentTelemetry>,
 }
 
+/// Sends the requests of one signal.
+struct Sender {
+    transport: Transport,
+    /// The time for one attempt, where it is less than the engine gives.
+    timeout: Option<Duration>,
+}
+
+#[derive(Clone)]
 enum Transport {
-    Grpc { metrics: GrpcSender, logs: GrpcSender },
+    Grpc(GrpcSender),
     Http(HttpSender),
 }
 
@@ -35,29 +45,64 @@ impl OtlpExporter {
     ///
     /// # Errors
     /// TLS settings that cannot be used, such as an unreadable file.
-    pub(crate) fn new(settings: Settings, tls: &TlsConfig, context: BuildContext) -> Result<Self, BuildError> {
-        let (encoding, transport) = match settings.protocol {
-            Protocol::Grpc => {
-                let routes = Routes { metrics: grpc::METRICS_ROUTE, logs: grpc::LOGS_ROUTE };
-                (Encoding { routes, compression: Compression::None }, over_grpc(&settings, tls, context.clock)?)
-            }
-            Protocol::HttpProtobuf => {
-                let routes = Routes { metrics: http::METRICS_ROUTE, logs: http::LOGS_ROUTE };
-                let sender = HttpSender::new(&settings, tls, context.clock)?;
-                (Encoding { routes, compression: settings.compression }, Transport::Http(sender))
-            }
+    pub(crate) fn new(settings: Settings, context: BuildContext) -> Result<Self, BuildError> {
+        let Settings { metrics, logs, keepalive, temporality, limits, delivery } = settings;
+        let clock = context.clock;
+        let to_metrics = Transport::new(&metrics, &keepalive, &clock)?;
+        // Both signals share a connection where they go to one backend.
+        let to_logs = match to_metrics.clone().redirected(&metrics, &logs) {
+            Some(transport) => transport,
+            None => Transport::new(&logs, &keepalive, &clock)?,
         };
-        let Settings { temporality, limits, .. } = settings;
-        Ok(OtlpExporter { temporality, limits, encoding, transport, telemetry: context.telemetry })
+        let timeout =
+            |destination: &Destination| Some(destination.timeout).filter(|own| *own != delivery.timeout.get());
+        Ok(OtlpExporter {
+            temporality,
+            limits,
+            encodings: Encodings { metrics: encoding(&metrics, Signal::Metrics), logs: encoding(&logs, Signal::Logs) },
+            metrics: Sender { transport: to_metrics, timeout: timeout(&metrics) },
+            logs: Sender { transport: to_logs, timeout: timeout(&logs) },
+            clock,
+            telemetry: context.telemetry,
+        })
     }
 }
 
-/// Both signals share a connection where they go to one backend.
-fn over_grpc(settings: &Settings, tls: &TlsConfig, clock: Clock) -> Result<Transport, BuildError> {
-    let Endpoints { metrics: to_metrics, logs: to_logs } = &settings.endpoints;
-    let metrics = GrpcSender::new(to_metrics, settings, tls, clock.clone())?;
-    let logs = if to_logs == to_metrics { metrics.clone() } else { GrpcSender::new(to_logs, settings, tls, clock)? };
-    Ok(Transport::Grpc { metrics, logs })
+fn encoding(destination: &Destination, signal: Signal) -> Encoding {
+    let (route, framed) = match (destination.protocol, signal) {
+        (Protocol::Grpc, Signal::Metrics) => (grpc::METRICS_ROUTE, true),
+        (Protocol::Grpc, Signal::Logs) => (grpc::LOGS_ROUTE, true),
+        (Protocol::HttpProtobuf, Signal::Metrics) => (http::METRICS_ROUTE, false),
+        (Protocol::HttpProtobuf, Signal::Logs) => (http::LOGS_ROUTE, false),
+    };
+    Encoding { route, compression: destination.compression, framed }
+}
+
+impl Transport {
+    fn new(destination: &Destination, keepalive: &Keepalive, clock: &Clock) -> Result<Self, BuildError> {
+        match destination.protocol {
+            Protocol::Grpc => GrpcSender::new(destination, keepalive, clock.clone()).map(Transport::Grpc),
+            Protocol::HttpProtobuf => HttpSender::new(destination, clock.clone()).map(Transport::Http),
+        }
+    }
+
+    /// The same connections for another destination, where that can be.
+    fn redirected(self, from: &Destination, to: &Destination) -> Option<Self> {
+        if from.protocol != to.protocol || from.tls != to.tls {
+            return None;
+        }
+        match self {
+            Transport::Grpc(sender) => (from.endpoint == to.endpoint).then(|| Transport::Grpc(sender.to(to))),
+            Transport::Http(sender) => Some(Transport::Http(sender.to(to))),
+        }
+    }
+
+    async fn send(&self, request: &Request) -> SendOutcome {
+        match self {
+            Transport::Grpc(sender) => sender.send(request).await,
+            Transport::Http(sender) => sender.send(request).await,
+        }
+    }
 }
 
 #[async_trait]
@@ -67,14 +112,18 @@ impl Exporter for OtlpExporter {
     }
 
     fn encode(&self, data: &Data, items: &[u32]) -> Encoded {
-        self.encoding.encode(data, items)
+        self.encodings.encode(data, items)
     }
 
     async fn send(&self, request: &Request) -> SendOutcome {
-        match (&self.transport, request.signal) {
-            (Transport::Grpc { metrics, .. }, Signal::Metrics) => metrics.send(request).await,
-            (Transport::Grpc { logs, .. }, Signal::Logs) => logs.send(request).await,
-            (Transport::Http(sender), _) => sender.send(request).await,
+        let Sender { transport, timeout } = match request.signal {
+            Signal::Metrics => &self.metrics,
+            Signal::Logs => &self.logs,
+        };
+        let Some(limit) = *timeout else { return transport.send(request).await };
+        match self.clock.timeout(limit, transport.send(request)).await {
+            Ok(outcome) => outcome,
+            Err(_) => SendOutcome::Retryable { after: None, error: format!("no answer within {limit:?}") },
         }
     }
 }

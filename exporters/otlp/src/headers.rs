@@ -1,10 +1,10 @@
 //! Headers that the operator sets. Their values are secrets and stand in no message.
 
-use hornpipe_engine::config::Environment;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::OtlpConfig;
-use crate::settings::{self, Problem, variable};
+use crate::settings::Problem;
+use crate::variables::{self, Variable, Variables};
 
 /// Headers that the exporter itself has to set.
 const RESERVED: [&str; 6] = ["content-type", "content-encoding", "content-length", "te", "host", "transfer-encoding"];
@@ -13,29 +13,29 @@ const RESERVED: [&str; 6] = ["content-type", "content-encoding", "content-length
 ///
 /// # Errors
 /// Every name or value that cannot stand in a header.
-pub(crate) fn resolve(config: &OtlpConfig, environment: &dyn Environment) -> Result<HeaderMap, Vec<Problem>> {
+pub(crate) fn resolve(config: &OtlpConfig, variables: Variables<'_>) -> Result<HeaderMap, Vec<Problem>> {
     if let Some(headers) = &config.headers {
         return collect(headers.0.iter().map(|(name, value)| (name.as_str(), value.reveal())), "");
     }
-    match variable(environment, "headers", settings::HEADERS) {
+    match variables.find("headers", variables::HEADERS) {
         Ok(None) => Ok(HeaderMap::new()),
-        Ok(Some(list)) => from_list(&list),
+        Ok(Some(found)) => from_list(&found),
         Err(problem) => Err(vec![problem]),
     }
 }
 
 /// `name=value` pairs separated by commas; values may hold `%`-escapes (W3C Baggage, as the specification wants it).
-fn from_list(list: &str) -> Result<HeaderMap, Vec<Problem>> {
+fn from_list(Variable { name: origin, value: list }: &Variable) -> Result<HeaderMap, Vec<Problem>> {
     let mut pairs = Vec::new();
     for (index, entry) in list.split(',').map(str::trim).enumerate().filter(|(_, entry)| !entry.is_empty()) {
         let unusable = || {
-            let message = format!("{}: entry {} is not name=value", settings::HEADERS, index + 1);
+            let message = format!("{origin}: entry {} is not name=value", index + 1);
             vec![Problem::new("headers", message)]
         };
         let (name, value) = entry.split_once('=').ok_or_else(unusable)?;
         pairs.push((name.trim(), percent_decoded(value.trim()).ok_or_else(unusable)?));
     }
-    collect(pairs.iter().map(|(name, value)| (*name, value.as_str())), settings::HEADERS)
+    collect(pairs.iter().map(|(name, value)| (*name, value.as_str())), origin)
 }
 
 /// `origin` is the variable that the headers come from, empty for the option.
@@ -70,7 +70,7 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> 
 }
 
 /// The text without its `%`-escapes; `None` where one is broken.
-fn percent_decoded(text: &str) -> Option<String> {
+pub(crate) fn percent_decoded(text: &str) -> Option<String> {
     let mut parts = text.split('%');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {
@@ -85,9 +85,13 @@ fn percent_decoded(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn variable(value: &str) -> Variable {
+        Variable { name: "VARIABLE".to_owned(), value: value.to_owned() }
+    }
+
     #[test]
     fn a_list_of_pairs_becomes_headers() {
-        let headers = from_list("api-key=abc%20d%3D, x-Tenant = one ,,").expect("headers");
+        let headers = from_list(&variable("api-key=abc%20d%3D, x-Tenant = one ,,")).expect("headers");
         assert_eq!(headers.get("api-key").map(|value| value.to_str().ok()), Some(Some("abc d=")));
         assert_eq!(headers.get("x-tenant").map(|value| value.to_str().ok()), Some(Some("one")));
         assert_eq!(headers.len(), 2);
@@ -104,8 +108,8 @@ mod tests {
             assert!(!format!("{problems:?}").contains("hunter2"), "{problems:?}");
         }
         for list in ["hunter2", "a=%zzhunter2", "a=%e9hunter2", "a=b,hunter2"] {
-            let problems = from_list(list).expect_err(list);
-            assert!(problems[0].message.starts_with("OTEL_EXPORTER_OTLP_HEADERS: entry "), "{problems:?}");
+            let problems = from_list(&variable(list)).expect_err(list);
+            assert!(problems[0].message.starts_with("VARIABLE: entry "), "{problems:?}");
             assert!(!problems[0].message.contains("hunter2"));
         }
     }

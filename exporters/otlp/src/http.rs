@@ -2,21 +2,22 @@
 
 use hornpipe_engine::Clock;
 use hornpipe_engine::component::{BuildError, Request, SendOutcome};
-use hornpipe_engine::http::{Compression, HttpClient, TlsConfig};
+use hornpipe_engine::http::{Endpoint, HttpClient};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 
 use crate::response;
-use crate::settings::{Endpoints, Settings};
+use crate::settings::Destination;
 
 /// The paths of the signals below a base URL.
 pub(crate) const METRICS_ROUTE: &str = "/v1/metrics";
 pub(crate) const LOGS_ROUTE: &str = "/v1/logs";
 
-/// Sends requests to one backend.
+/// Sends the requests of one signal to one backend. A clone shares its connections.
+#[derive(Clone)]
 pub(crate) struct HttpSender {
     client: HttpClient,
-    endpoints: Endpoints,
+    endpoint: Endpoint,
     headers: HeaderMap,
 }
 
@@ -25,28 +26,32 @@ impl HttpSender {
     ///
     /// # Errors
     /// TLS settings that cannot be used, such as an unreadable file.
-    pub(crate) fn new(settings: &Settings, tls: &TlsConfig, clock: Clock) -> Result<Self, BuildError> {
+    pub(crate) fn new(destination: &Destination, clock: Clock) -> Result<Self, BuildError> {
         Ok(HttpSender {
-            client: HttpClient::new(tls, clock)?,
-            endpoints: settings.endpoints.clone(),
-            headers: all_headers(&settings.headers, settings.compression),
+            client: HttpClient::new(&destination.tls, clock)?,
+            endpoint: destination.endpoint.clone(),
+            headers: all_headers(destination),
         })
+    }
+
+    /// The same with another destination, for which the same TLS settings hold.
+    pub(crate) fn to(self, destination: &Destination) -> Self {
+        HttpSender { endpoint: destination.endpoint.clone(), headers: all_headers(destination), ..self }
     }
 
     /// Sends a request whose body is compressed already.
     pub(crate) async fn send(&self, request: &Request) -> SendOutcome {
-        let endpoint = self.endpoints.of(request.signal);
-        match self.client.post(endpoint, self.headers.clone(), request.body.clone()).await {
-            Ok(answer) => response::of_http(&answer, endpoint),
+        match self.client.post(&self.endpoint, self.headers.clone(), request.body.clone()).await {
+            Ok(answer) => response::of_http(&answer, &self.endpoint),
             Err(error) => SendOutcome::Retryable { after: None, error: error.to_string() },
         }
     }
 }
 
-fn all_headers(own: &HeaderMap, compression: Compression) -> HeaderMap {
-    let mut headers = own.clone();
+fn all_headers(destination: &Destination) -> HeaderMap {
+    let mut headers = destination.headers.clone();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-    if let Some(encoding) = compression.content_encoding() {
+    if let Some(encoding) = destination.compression.content_encoding() {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
     }
     headers

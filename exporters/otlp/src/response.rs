@@ -47,15 +47,39 @@ pub(crate) fn of_grpc(status: &Status, endpoint: &Endpoint) -> SendOutcome {
             None if is_about_size(&words) => SendOutcome::TooLarge { error },
             None => SendOutcome::Permanent { reason: reason::REFUSED, error },
         },
-        // tonic's servers say OutOfRange of a message above their limit, which would be as large at the next attempt. A
-        // proxy without gRPC says 413, which tonic repeats under Unknown.
-        Code::OutOfRange | Code::Unknown if is_about_size(&words) => SendOutcome::TooLarge { error },
+        // tonic's servers say OutOfRange of a message above their limit, which would be as large at the next attempt.
+        Code::OutOfRange if is_about_size(&words) => SendOutcome::TooLarge { error },
         Code::Cancelled
         | Code::DeadlineExceeded
         | Code::Aborted
         | Code::OutOfRange
         | Code::Unavailable
         | Code::DataLoss => SendOutcome::Retryable { after: retry_delay(status).flatten(), error },
+        _ => SendOutcome::Permanent { reason: reason::REFUSED, error },
+    }
+}
+
+/// The outcome of an answer to a gRPC call without a status of gRPC: of a proxy, or of no gRPC server at all. The code is the
+/// one that gRPC wants to be taken for the status of HTTP ("HTTP to gRPC Status Code Mapping").
+pub(crate) fn of_no_grpc(response: &HttpResponse, endpoint: &Endpoint) -> SendOutcome {
+    let status = response.status;
+    let code = match status {
+        StatusCode::BAD_REQUEST => Code::Internal,
+        StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+        StatusCode::FORBIDDEN => Code::PermissionDenied,
+        StatusCode::NOT_FOUND => Code::Unimplemented,
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Code::Unavailable,
+        _ => Code::Unknown,
+    };
+    let what = format!("{endpoint} answered {status} without a status of gRPC");
+    let error = sentence(&what, &response.text(WORDS_LIMIT), grpc_advice(code));
+    match code {
+        Code::Unauthenticated | Code::PermissionDenied => SendOutcome::Unauthorized { error },
+        Code::Unavailable => SendOutcome::Retryable { after: response.retry_after, error },
+        _ if status == StatusCode::PAYLOAD_TOO_LARGE => SendOutcome::TooLarge { error },
         _ => SendOutcome::Permanent { reason: reason::REFUSED, error },
     }
 }
@@ -90,8 +114,7 @@ fn retry_delay(status: &Status) -> Option<Option<Duration>> {
 
 /// True for the words by which gRPC libraries refuse a message above their limit: those of Go, Java, C++ and Rust.
 fn is_about_size(words: &str) -> bool {
-    const WORDS: [&str; 5] =
-        ["larger than max", "exceeds maximum size", "message length too large", "size limit", "status code 413"];
+    const WORDS: [&str; 4] = ["larger than max", "exceeds maximum size", "message length too large", "size limit"];
     let words = words.to_lowercase();
     WORDS.iter().any(|known| words.contains(known))
 }

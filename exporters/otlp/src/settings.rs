@@ -1,25 +1,17 @@
 //! What the options and the environment say together.
-//!
-//! The environment variables are those of the OpenTelemetry specification ("OpenTelemetry Protocol Exporter"). An
-//! option wins over its variable; an empty variable counts as unset.
+
+use std::time::Duration;
 
 use hornpipe_engine::config::Environment;
 use hornpipe_engine::delivery::DeliveryConfig;
-use hornpipe_engine::http::{Compression, Endpoint};
+use hornpipe_engine::http::{Compression, Endpoint, TlsConfig};
 use hornpipe_model::{Signal, Temporality};
 use http::HeaderMap;
 
 use crate::admission::Limits;
-use crate::config::{OtlpConfig, Protocol, TemporalityPreference};
-use crate::endpoint;
-use crate::headers;
-
-pub(crate) const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-pub(crate) const METRICS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
-pub(crate) const LOGS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT";
-pub(crate) const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
-pub(crate) const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
-pub(crate) const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+use crate::config::{Keepalive, OtlpConfig, Protocol, TemporalityPreference};
+use crate::variables::{self, Variables, variable};
+use crate::{endpoint, headers};
 
 /// Something about an option that the operator has to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,30 +28,25 @@ impl Problem {
     }
 }
 
-/// Where each signal goes. gRPC: host and port. HTTP: the whole URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Endpoints {
-    pub(crate) metrics: Endpoint,
-    pub(crate) logs: Endpoint,
-}
-
-impl Endpoints {
-    /// The endpoint of a signal.
-    pub(crate) fn of(&self, signal: Signal) -> &Endpoint {
-        match signal {
-            Signal::Metrics => &self.metrics,
-            Signal::Logs => &self.logs,
-        }
-    }
+/// Where the requests of a signal go, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Destination {
+    pub(crate) protocol: Protocol,
+    /// gRPC: host and port. HTTP: the whole URL.
+    pub(crate) endpoint: Endpoint,
+    pub(crate) headers: HeaderMap,
+    pub(crate) compression: Compression,
+    pub(crate) tls: TlsConfig,
+    /// How long one attempt may take; 0 means without limit.
+    pub(crate) timeout: Duration,
 }
 
 /// Everything decided.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) protocol: Protocol,
-    pub(crate) endpoints: Endpoints,
-    pub(crate) headers: HeaderMap,
-    pub(crate) compression: Compression,
+    pub(crate) metrics: Destination,
+    pub(crate) logs: Destination,
+    pub(crate) keepalive: Keepalive,
     pub(crate) temporality: Temporality,
     pub(crate) limits: Limits,
     pub(crate) delivery: DeliveryConfig,
@@ -72,43 +59,46 @@ impl Settings {
     /// Everything that is wrong.
     pub(crate) fn resolve(config: &OtlpConfig, environment: &dyn Environment) -> Result<Settings, Vec<Problem>> {
         let mut problems = Vec::new();
-        let protocol = protocol(config, environment).map_err(|problem| problems.push(problem)).ok();
         let temporality = temporality(config, environment).map_err(|problem| problems.push(problem)).ok();
-        let headers = headers::resolve(config, environment).map_err(|found| problems.extend(found)).ok();
-        // Without a protocol nothing can be said about an endpoint.
-        let endpoints = protocol.and_then(|protocol| {
-            if let Some(problem) = compression_problem(config.compression, protocol) {
-                problems.push(problem);
-            }
-            endpoint::resolve(config, protocol, environment).map_err(|found| problems.extend(found)).ok()
+        let [metrics, logs] = [Signal::Metrics, Signal::Logs].map(|signal| {
+            let destination = destination(config, Variables { environment, signal });
+            destination.map_err(|found| problems.extend(found)).ok()
         });
-        let (Some(protocol), Some(temporality), Some(headers), Some(endpoints), true) =
-            (protocol, temporality, headers, endpoints, problems.is_empty())
-        else {
+        // What both signals share is wrong for both.
+        let mut known = Vec::new();
+        problems.retain(|problem| {
+            !known.contains(problem) && {
+                known.push(problem.clone());
+                true
+            }
+        });
+        let (Some(metrics), Some(logs), Some(temporality)) = (metrics, logs, temporality) else {
             return Err(problems);
         };
+        // The engine bounds all attempts alike; the exporter those of the signal with less time.
+        let unlimited = metrics.timeout.is_zero() || logs.timeout.is_zero();
+        let timeout = if unlimited { Duration::ZERO } else { metrics.timeout.max(logs.timeout) };
         Ok(Settings {
-            protocol,
-            endpoints,
-            headers,
-            compression: config.compression,
+            keepalive: config.keepalive.clone(),
             temporality,
             limits: Limits { max_streams: config.max_streams, max_size: config.max_size },
-            delivery: config.delivery_for(protocol),
+            delivery: config.delivery_within(timeout),
+            metrics,
+            logs,
         })
     }
 
     /// What can be used, but probably does not do what was meant.
     pub(crate) fn warnings(&self) -> Vec<Problem> {
         let mut warnings = Vec::new();
-        let is_datadog = |endpoint: &Endpoint| endpoint::is_datadog_intake(endpoint.host());
-        let metrics_to_datadog = is_datadog(&self.endpoints.metrics);
-        if metrics_to_datadog && self.temporality != Temporality::Delta {
+        let to_datadog = |destination: &Destination| endpoint::is_datadog_intake(destination.endpoint.host());
+        if to_datadog(&self.metrics) && self.temporality != Temporality::Delta {
             let message = "Datadog's OTLP intake refuses cumulative sums and histograms: set `temporality: delta`";
             warnings.push(Problem::new("temporality", message));
         }
-        let any_to_datadog = metrics_to_datadog || is_datadog(&self.endpoints.logs);
-        if any_to_datadog && self.protocol != Protocol::HttpProtobuf {
+        let over_grpc = |destination: &Destination| destination.protocol == Protocol::Grpc;
+        if [&self.metrics, &self.logs].into_iter().any(|destination| to_datadog(destination) && over_grpc(destination))
+        {
             let message = "Datadog's OTLP intake speaks HTTP only: set `protocol: http/protobuf`";
             warnings.push(Problem::new("protocol", message));
         }
@@ -116,16 +106,35 @@ impl Settings {
     }
 }
 
-/// The protocol that is set, or the environment's.
-pub(crate) fn protocol(config: &OtlpConfig, environment: &dyn Environment) -> Result<Protocol, Problem> {
+/// Where a signal goes.
+fn destination(config: &OtlpConfig, variables: Variables<'_>) -> Result<Destination, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let protocol = protocol(config, variables).map_err(|problem| problems.push(problem)).ok();
+    let headers = headers::resolve(config, variables).map_err(|found| problems.extend(found)).ok();
+    let tls = tls(config, variables).map_err(|problem| problems.push(problem)).ok();
+    // Without a protocol nothing can be said about the rest.
+    let Some(protocol) = protocol else { return Err(problems) };
+    let compression = compression(config, protocol, variables).map_err(|problem| problems.push(problem)).ok();
+    let endpoint = endpoint::resolve(config, protocol, variables).map_err(|problem| problems.push(problem)).ok();
+    let timeout = timeout(config, protocol, variables).map_err(|problem| problems.push(problem)).ok();
+    match (endpoint, headers, compression, tls, timeout) {
+        (Some(endpoint), Some(headers), Some(compression), Some(tls), Some(timeout)) => {
+            Ok(Destination { protocol, endpoint, headers, compression, tls, timeout })
+        }
+        _ => Err(problems),
+    }
+}
+
+fn protocol(config: &OtlpConfig, variables: Variables<'_>) -> Result<Protocol, Problem> {
     if let Some(protocol) = config.protocol {
         return Ok(protocol);
     }
-    match variable(environment, "protocol", PROTOCOL)?.as_deref() {
-        None | Some("grpc") => Ok(Protocol::Grpc),
-        Some("http/protobuf") => Ok(Protocol::HttpProtobuf),
-        Some(_) => {
-            let message = format!("{PROTOCOL} is neither grpc nor http/protobuf: set `protocol` to one of them");
+    let Some(found) = variables.find("protocol", variables::PROTOCOL)? else { return Ok(Protocol::Grpc) };
+    match found.value.as_str() {
+        "grpc" => Ok(Protocol::Grpc),
+        "http/protobuf" => Ok(Protocol::HttpProtobuf),
+        _ => {
+            let message = format!("{} is neither grpc nor http/protobuf: set `protocol` to one of them", found.name);
             Err(Problem::new("protocol", message))
         }
     }
@@ -137,33 +146,79 @@ fn temporality(config: &OtlpConfig, environment: &dyn Environment) -> Result<Tem
         Some(TemporalityPreference::Delta) => return Ok(Temporality::Delta),
         None => {}
     }
-    let Some(preference) = variable(environment, "temporality", TEMPORALITY)? else {
+    let Some(preference) = variable(environment, "temporality", variables::TEMPORALITY.to_owned())? else {
         return Ok(Temporality::Cumulative);
     };
-    match preference.to_ascii_lowercase().as_str() {
+    match preference.value.to_ascii_lowercase().as_str() {
         "cumulative" => Ok(Temporality::Cumulative),
         // The specification's `lowmemory` is delta for counters and histograms, which is all that StatsD has.
         "delta" | "lowmemory" => Ok(Temporality::Delta),
         _ => {
-            let message = format!("{TEMPORALITY} is none of cumulative, delta and lowmemory: set `temporality`");
+            let name = preference.name;
+            let message = format!("{name} is none of cumulative, delta and lowmemory: set `temporality`");
             Err(Problem::new("temporality", message))
         }
     }
 }
 
-fn compression_problem(compression: Compression, protocol: Protocol) -> Option<Problem> {
-    (compression == Compression::Deflate && protocol == Protocol::Grpc)
-        .then(|| Problem::new("compression", "gRPC knows no deflate: use gzip, zstd or none"))
+fn compression(config: &OtlpConfig, protocol: Protocol, variables: Variables<'_>) -> Result<Compression, Problem> {
+    let compression = match (config.compression, variables.find("compression", variables::COMPRESSION)?) {
+        (Some(compression), _) => compression,
+        (None, None) => Compression::Gzip,
+        (None, Some(found)) => match found.value.as_str() {
+            "gzip" => Compression::Gzip,
+            "none" => Compression::None,
+            _ => {
+                let message = format!("{} is neither gzip nor none: set `compression`", found.name);
+                return Err(Problem::new("compression", message));
+            }
+        },
+    };
+    if compression == Compression::Deflate && protocol == Protocol::Grpc {
+        return Err(Problem::new("compression", "gRPC knows no deflate: use gzip, zstd or none"));
+    }
+    Ok(compression)
 }
 
-/// A variable's value, `None` where it is not set or empty.
-pub(crate) fn variable(
-    environment: &dyn Environment,
-    option: &'static str,
-    name: &str,
-) -> Result<Option<String>, Problem> {
-    match environment.variable(name) {
-        Ok(value) => Ok(value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())),
-        Err(why) => Err(Problem::new(option, format!("{name} cannot be used: {why}"))),
+fn timeout(config: &OtlpConfig, protocol: Protocol, variables: Variables<'_>) -> Result<Duration, Problem> {
+    if let Some(timeout) = config.timeout {
+        return Ok(timeout.get());
     }
+    match variables.find("timeout", variables::TIMEOUT)? {
+        Some(found) => found.value.parse().map(Duration::from_millis).map_err(|_| {
+            let message = format!("{} is not a number of milliseconds: set `timeout`", found.name);
+            Problem::new("timeout", message)
+        }),
+        None => Ok(Duration::from_secs(match protocol {
+            Protocol::Grpc => 5,
+            Protocol::HttpProtobuf => 30,
+        })),
+    }
+}
+
+/// The options of TLS, with the files of the environment where they name none.
+fn tls(config: &OtlpConfig, variables: Variables<'_>) -> Result<TlsConfig, Problem> {
+    let mut tls = config.tls.clone();
+    if tls.ca_file.is_none() {
+        let found = variables.find("tls.ca_file", variables::CERTIFICATE)?;
+        tls.ca_file = found.map(|found| found.value.into());
+    }
+    if tls.cert_file.is_none() && tls.key_file.is_none() {
+        let certificate = variables.find("tls.cert_file", variables::CLIENT_CERTIFICATE)?;
+        let key = variables.find("tls.key_file", variables::CLIENT_KEY)?;
+        match (&certificate, &key) {
+            (Some(found), None) => {
+                let message = format!("{} needs the private key in OTEL_EXPORTER_OTLP_CLIENT_KEY", found.name);
+                return Err(Problem::new("tls.key_file", message));
+            }
+            (None, Some(found)) => {
+                let message = format!("{} needs the certificate in OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", found.name);
+                return Err(Problem::new("tls.cert_file", message));
+            }
+            _ => {}
+        }
+        tls.cert_file = certificate.map(|found| found.value.into());
+        tls.key_file = key.map(|found| found.value.into());
+    }
+    Ok(tls)
 }

@@ -53,7 +53,7 @@ async fn lines_and_events_arrive_over_both_protocols_with_every_compression() {
             let backend = FakeOtlp::start().await;
             let exporter = exporter(protocol, |config| {
                 config.endpoint = Some(backend.url());
-                config.compression = compression;
+                config.compression = Some(compression);
             });
             assert_eq!(exporter.send(&request(&*exporter)).await, SendOutcome::delivered(), "{protocol:?}");
             backend.assert_clean();

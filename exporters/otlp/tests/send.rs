@@ -40,7 +40,7 @@ async fn every_kind_arrives_over_both_protocols_with_every_compression() {
     for protocol in PROTOCOLS {
         for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
             let backend = FakeOtlp::start().await;
-            let exporter = exporter(protocol, &backend.url(), |config| config.compression = compression);
+            let exporter = exporter(protocol, &backend.url(), |config| config.compression = Some(compression));
             let mut admission = exporter.admission().expect("an admission");
             for number in 0..2 {
                 let data = admission.admit(batch(number), &SignalCounters::default()).expect("points");
@@ -68,7 +68,7 @@ async fn requests_name_their_encoding_and_who_sends_them() {
         for (protocol, header) in [(Protocol::Grpc, "grpc-encoding"), (Protocol::HttpProtobuf, "content-encoding")] {
             let backend = FakeOtlp::start().await;
             let exporter = exporter(protocol, &backend.url(), |config| {
-                config.compression = compression;
+                config.compression = Some(compression);
                 config.headers = Some(Headers(vec![("x-tenant".to_owned(), "one".into())]));
             });
             assert_eq!(send(&*exporter).await, SendOutcome::delivered());
@@ -136,6 +136,37 @@ async fn refusals_and_wrong_credentials_are_told_apart() {
         assert!(matches!(too_large, SendOutcome::TooLarge { .. }), "{too_large:?}");
         assert!(matches!(outcome(protocol, Behaviour::status(503)).await, SendOutcome::Retryable { .. }));
         assert!(matches!(outcome(protocol, Behaviour::status(401)).await, SendOutcome::Unauthorized { .. }));
+    }
+}
+
+#[tokio::test]
+async fn details_that_are_not_base64_are_no_reason_to_lose_data() {
+    let headers = [("grpc-status", "14"), ("grpc-message", "later"), ("grpc-status-details-bin", "%%%")];
+    let broken = Behaviour::Status {
+        code: 200,
+        headers: headers.map(|(name, value)| (name, value.to_owned())).into(),
+        body: String::new(),
+    };
+    let error = error_of(outcome(Protocol::Grpc, broken).await);
+    assert!(error.ends_with("answered Unavailable: later"), "{error}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_asks_for_a_pause_gets_it() {
+    let date = Behaviour::Status {
+        code: 503,
+        headers: vec![("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT".to_owned())],
+        body: String::new(),
+    };
+    for protocol in PROTOCOLS {
+        let SendOutcome::Retryable { after, .. } = outcome(protocol, Behaviour::retry_after(503, 30)).await else {
+            panic!("{protocol:?}")
+        };
+        assert_eq!(after, Some(Duration::from_secs(30)));
+        let SendOutcome::Retryable { after, .. } = outcome(protocol, date.clone()).await else {
+            panic!("{protocol:?}")
+        };
+        assert!(after > Some(Duration::from_secs(30)));
     }
 }
 

@@ -138,6 +138,17 @@ async fn a_client_certificate_is_shown_where_one_is_wanted() {
 }
 
 #[tokio::test]
+async fn the_certificate_may_be_for_another_name_where_that_is_set() {
+    let (authority, backend) = (Authority::new("name"), FakeOtlp::start().await);
+    let port = terminate_tls(&authority, &backend, false).await;
+    let named = |name: &str| TlsConfig { server_name_override: Some(name.to_owned()), ..authority.trusting() };
+    let endpoint = || format!("127.0.0.1:{port}");
+    assert_eq!(send(&*exporter(endpoint(), named("localhost"))).await, SendOutcome::delivered());
+    let error = error_of(send(&*exporter(endpoint(), named("elsewhere"))).await);
+    assert!(error.contains("invalid peer certificate"), "{error}");
+}
+
+#[tokio::test]
 async fn plaintext_to_a_tls_port_is_an_error_that_names_the_port() {
     let (authority, backend) = (Authority::new("plaintext"), FakeOtlp::start().await);
     let port = terminate_tls(&authority, &backend, false).await;

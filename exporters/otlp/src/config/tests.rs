@@ -3,7 +3,7 @@ use hornpipe_model::Temporality;
 use serde::de::DeserializeOwned;
 
 use super::*;
-use crate::settings;
+use crate::variables;
 
 /// The settings of a piece of YAML, or what is wrong with them.
 fn decoded<T: DeserializeOwned>(yaml: &str) -> Result<T, String> {
@@ -31,8 +31,20 @@ fn resolved(config: &OtlpConfig, environment: &FixedEnvironment) -> Settings {
 /// The protocol, the endpoint and the temporality that come out.
 fn essence(config: &OtlpConfig, environment: &FixedEnvironment) -> (Protocol, String, Temporality) {
     let settings = resolved(config, environment);
-    (settings.protocol, settings.endpoints.metrics.to_string(), settings.temporality)
+    (settings.metrics.protocol, settings.metrics.endpoint.to_string(), settings.temporality)
 }
+
+const VARIABLES: [&str; 9] = [
+    variables::ENDPOINT,
+    variables::HEADERS,
+    variables::PROTOCOL,
+    variables::COMPRESSION,
+    variables::TIMEOUT,
+    variables::INSECURE,
+    variables::CERTIFICATE,
+    variables::CLIENT_CERTIFICATE,
+    variables::CLIENT_KEY,
+];
 
 fn environment(variables: &[(&str, &str)]) -> FixedEnvironment {
     variables.iter().fold(FixedEnvironment::new(), |all, (name, value)| all.with_variable(name, value))
@@ -58,7 +70,7 @@ fn the_environment_gives_the_defaults() {
     ]);
     let expected = (Protocol::HttpProtobuf, "https://otlp.example/base/v1/metrics".to_owned(), Temporality::Delta);
     assert_eq!(essence(&OtlpConfig::default(), &environment), expected);
-    assert!(resolved(&OtlpConfig::default(), &environment).headers.contains_key("api-key"));
+    assert!(resolved(&OtlpConfig::default(), &environment).logs.headers.contains_key("api-key"));
 }
 
 #[test]
@@ -82,8 +94,8 @@ fn each_signal_has_an_endpoint_of_its_own() {
     const ALL: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all:1/base");
     let http = |yaml: &str| OtlpConfig { protocol: Some(Protocol::HttpProtobuf), ..config(yaml) };
     let endpoints = |config: &OtlpConfig, variables: &[(&str, &str)]| {
-        let endpoints = resolved(config, &environment(variables)).endpoints;
-        (endpoints.metrics.to_string(), endpoints.logs.to_string())
+        let settings = resolved(config, &environment(variables));
+        (settings.metrics.endpoint.to_string(), settings.logs.endpoint.to_string())
     };
     let cases = [
         ("{}", &[][..], ("http://localhost:4318/v1/metrics", "http://localhost:4318/v1/logs")),
@@ -100,60 +112,136 @@ fn each_signal_has_an_endpoint_of_its_own() {
     let grpc = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all:1"), ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://logs:1")];
     let expected = ("http://all:1".to_owned(), "http://logs:1".to_owned());
     assert_eq!(endpoints(&OtlpConfig::default(), &grpc), expected);
+    let expected = ("https://all:1".to_owned(), "http://logs:1".to_owned());
+    assert_eq!(endpoints(&config("{endpoint: 'all:1', logs_endpoint: 'http://logs:1'}"), &grpc), expected);
 }
 
 #[test]
 fn an_empty_variable_counts_as_unset() {
-    let names = [
-        settings::ENDPOINT,
-        settings::METRICS_ENDPOINT,
-        settings::LOGS_ENDPOINT,
-        settings::HEADERS,
-        settings::PROTOCOL,
-        settings::TEMPORALITY,
-    ];
-    let empty = environment(&names.map(|name| (name, " ")));
-    assert_eq!(essence(&OtlpConfig::default(), &empty), essence(&OtlpConfig::default(), &environment(&[])));
+    let names = ["", "METRICS_", "LOGS_"].iter().flat_map(|signal| VARIABLES.map(|name| format!("{signal}{name}")));
+    let names = names.map(|name| format!("OTEL_EXPORTER_OTLP_{name}")).chain([variables::TEMPORALITY.to_owned()]);
+    let empty = names.fold(FixedEnvironment::new(), |all, name| all.with_variable(&name, " "));
+    let shown = |environment| format!("{:?}", resolved(&OtlpConfig::default(), environment));
+    assert_eq!(shown(&empty), shown(&environment(&[])));
 }
 
 #[test]
 fn all_that_is_wrong_is_reported_at_once_and_no_value_is_repeated() {
     let environment = environment(&[("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "hunter2")]);
     let config = config(
-        "{endpoint: 'hunter2', metrics_endpoint: 'http://x', logs_endpoint: 'http://x', headers: {a b: hunter2}, compression: deflate, max_size: 2, \
-         max_streams: 0, tls: {key_file: k}, protocol: grpc}",
+        "{endpoint: 'hunter2', metrics_endpoint: 'hunter2', headers: {a b: hunter2}, compression: deflate, max_size: 2, \
+         max_streams: 0, tls: {key_file: k, server_name_override: ' '}, keepalive: {time: 0s}, protocol: grpc}",
     );
     let found = found(&config, &environment);
     assert!(found.iter().all(|(severity, _, message)| *severity == Severity::Error && !message.contains("hunter2")));
     let options: Vec<_> = found.iter().map(|(_, option, _)| option.as_str()).collect();
     let expected = [
         "tls.key_file",
+        "tls.server_name_override",
+        "keepalive.time",
         "max_streams",
         "max_size",
         "temporality",
         "headers",
         "compression",
-        "endpoint",
         "metrics_endpoint",
-        "logs_endpoint",
+        "endpoint",
     ];
     assert_eq!(options, expected);
 }
 
 #[test]
+fn each_variable_can_be_set_for_one_signal() {
+    let of = |name: &str, value: &str, own: &str| {
+        let (all, logs) = (format!("OTEL_EXPORTER_OTLP_{name}"), format!("OTEL_EXPORTER_OTLP_LOGS_{name}"));
+        let more = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1"), ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/key.pem")];
+        let more = more.into_iter().filter(|(other, _)| name.starts_with("CLIENT") || !other.ends_with("KEY"));
+        let variables: Vec<_> = more.chain([(all.as_str(), value), (logs.as_str(), own)]).collect();
+        let settings = resolved(&OtlpConfig::default(), &environment(&variables));
+        [settings.metrics, settings.logs]
+    };
+    let text = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
+
+    let found = of(variables::PROTOCOL, "grpc", "http/protobuf");
+    assert_eq!(found.map(|signal| signal.protocol), [Protocol::Grpc, Protocol::HttpProtobuf]);
+    let found = of(variables::COMPRESSION, "none", "gzip");
+    assert_eq!(found.map(|signal| signal.compression), [Compression::None, Compression::Gzip]);
+    let found = of(variables::TIMEOUT, "1500", "60000");
+    assert_eq!(found.map(|signal| signal.timeout.as_millis()), [1500, 60_000]);
+    let found = of(variables::HEADERS, "a=1", "b=2");
+    assert_eq!(
+        found.map(|signal| (signal.headers.contains_key("a"), signal.headers.contains_key("b"))),
+        [(true, false), (false, true)]
+    );
+    let found = of(variables::CERTIFICATE, "/all.pem", "/logs.pem");
+    assert_eq!(
+        found.map(|signal| text(&signal.tls.ca_file)),
+        [Some("/all.pem".to_owned()), Some("/logs.pem".to_owned())]
+    );
+    let found = of(variables::CLIENT_CERTIFICATE, "/all.pem", "/logs.pem");
+    let expected = ["/all.pem", "/logs.pem"].map(|file| (Some(file.to_owned()), Some("/key.pem".to_owned())));
+    assert_eq!(found.map(|signal| (text(&signal.tls.cert_file), text(&signal.tls.key_file))), expected);
+}
+
+#[test]
+fn options_win_over_every_variable() {
+    let variables = environment(&[
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "nonsense"),
+        ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "nonsense"),
+        ("OTEL_EXPORTER_OTLP_INSECURE", "nonsense"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/other.pem"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/other.pem"),
+    ]);
+    let config = config(
+        "{endpoint: 'c:1', compression: zstd, timeout: 1s, tls: {ca_file: /ca.pem, cert_file: /c.pem, key_file: /k.pem}}",
+    );
+    assert_eq!(found(&config, &variables), []);
+    let logs = resolved(&config, &variables).logs;
+    assert_eq!((logs.endpoint.to_string(), logs.compression), ("https://c:1".to_owned(), Compression::Zstd));
+    assert_eq!((logs.timeout, logs.tls), (time::Duration::from_secs(1), config.tls));
+}
+
+#[test]
+fn the_environment_can_say_that_its_endpoint_is_reached_without_tls() {
+    let endpoint = |insecure: &str| {
+        let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "c:1"), ("OTEL_EXPORTER_OTLP_METRICS_INSECURE", insecure)];
+        let settings = resolved(&OtlpConfig::default(), &environment(&variables));
+        [settings.metrics, settings.logs].map(|signal| signal.endpoint.to_string())
+    };
+    assert_eq!(endpoint("True"), ["http://c:1", "https://c:1"]);
+    assert_eq!(endpoint("false"), ["https://c:1", "https://c:1"]);
+}
+
+#[test]
+fn a_signal_with_less_time_than_the_other_is_bounded_by_the_exporter() {
+    let variables = environment(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "1000"), ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "3000")]);
+    let settings = resolved(&OtlpConfig::default(), &variables);
+    assert_eq!(settings.delivery.timeout, Duration::from_secs(3));
+    let unlimited = environment(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "1000"), ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "0")]);
+    assert!(resolved(&OtlpConfig::default(), &unlimited).delivery.timeout.is_zero());
+}
+
+#[test]
 fn a_variable_that_cannot_be_used_is_named() {
     for (name, value, option) in [
-        (settings::ENDPOINT, "collector", "endpoint"),
-        (settings::METRICS_ENDPOINT, "collector", "endpoint"),
-        (settings::LOGS_ENDPOINT, "collector", "endpoint"),
-        (settings::HEADERS, "api-key", "headers"),
-        (settings::PROTOCOL, "http/json", "protocol"),
-        (settings::TEMPORALITY, "sometimes", "temporality"),
+        ("ENDPOINT", "collector", "endpoint"),
+        ("METRICS_ENDPOINT", "collector", "endpoint"),
+        ("LOGS_ENDPOINT", "collector", "endpoint"),
+        ("HEADERS", "api-key", "headers"),
+        ("PROTOCOL", "http/json", "protocol"),
+        ("LOGS_PROTOCOL", "http/json", "protocol"),
+        ("COMPRESSION", "snappy", "compression"),
+        ("TIMEOUT", "5s", "timeout"),
+        ("INSECURE", "yes", "tls.insecure"),
+        ("CLIENT_CERTIFICATE", "/c.pem", "tls.key_file"),
+        ("METRICS_CLIENT_KEY", "/k.pem", "tls.cert_file"),
+        ("METRICS_TEMPORALITY_PREFERENCE", "sometimes", "temporality"),
     ] {
-        let found = found(&OtlpConfig::default(), &environment(&[(name, value)]));
-        let [(Severity::Error, path, message)] = &found[..] else { panic!("{found:?}") };
+        let name = format!("OTEL_EXPORTER_OTLP_{name}");
+        let found = found(&OtlpConfig::default(), &environment(&[(&name, value)]));
+        let [(Severity::Error, path, message)] = &found[..] else { panic!("{name}: {found:?}") };
         assert_eq!(path, option);
-        assert!(message.starts_with(name), "{message}");
+        assert!(message.starts_with(&name), "{message}");
     }
 }
 
@@ -193,7 +281,9 @@ fn options_are_the_collectors_and_unknown_ones_are_refused() {
     let yaml = "
 endpoint: https://otlp.example:4317
 headers: {api-key: abc, x-tenant: 7}
-tls: {insecure: false, ca_file: /ca.pem, cert_file: /c.pem, key_file: /k.pem}
+tls:
+  {insecure: false, ca_file: /ca.pem, cert_file: /c.pem, key_file: /k.pem, server_name_override: x, reload_interval: 1h}
+keepalive: {time: 10s, timeout: 10s, permit_without_stream: true}
 compression: zstd
 timeout: 10s
 sending_queue: {max_bytes: 8MiB}

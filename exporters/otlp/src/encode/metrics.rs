@@ -1,56 +1,62 @@
 //! Metric points as `ExportMetricsServiceRequest` messages.
 //!
 //! Points of one name, unit and kind share a `Metric`; metrics share the batch's resource and scope, except those
-//! whose client named another host: their resource is the batch's with `host.name` replaced. Everything stands in the
-//! order of its first appearance, so the same items always give the same bytes.
+//! whose tags or client named another service or host: their resource is the batch's with that replaced. Everything
+//! stands in the order of its first appearance, so the same items always give the same bytes.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use hornpipe_engine::Reason;
-use hornpipe_model::{Context, MetricBatch, Resource, catalogue};
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::metrics::v1::{
-    ExponentialHistogram, Gauge, Metric, ResourceMetrics, ScopeMetrics, Sum, metric,
-};
-use prost::Message;
+use hornpipe_model::{Context, MetricBatch, Temporality, catalogue};
 
 use super::Part;
-use super::envelope::{ATTRIBUTE_OVERHEAD, FIELD_OVERHEAD, resource, scope};
-use super::point::{DataPoint, Kind, data_point};
+use super::chains::{Chain, Chains};
+use super::envelope::{Envelope, HEADER_BYTES};
+use super::owner::Owner;
+use super::point::{Kind, put_point};
+use super::wire::{Field, field_len, put_any_number, put_bytes, put_header, put_text, text_len};
 use crate::dropped::Dropped;
 
-/// A generous bound of what a metric takes beside its texts and points: its own field, that of its data, three texts,
+/// Fields of `Metric`.
+const NAME: Field = 1;
+const DESCRIPTION: Field = 2;
+const UNIT: Field = 3;
+const GAUGE: Field = 5;
+const SUM: Field = 7;
+const EXPONENTIAL_HISTOGRAM: Field = 10;
+
+/// Fields of `Gauge`, `Sum` and `ExponentialHistogram`.
+const DATA_POINTS: Field = 1;
+const AGGREGATION_TEMPORALITY: Field = 2;
+const IS_MONOTONIC: Field = 3;
+
+/// A generous bound of what a metric takes beside its texts and points: its own header, that of its data, three texts,
 /// temporality and monotonicity.
-const METRIC_OVERHEAD: usize = 6 * FIELD_OVERHEAD;
-/// A generous bound of what another `host.name` adds to a resource beside its text.
-const HOST_OVERHEAD: usize = Resource::HOST_NAME.len() + ATTRIBUTE_OVERHEAD;
+const METRIC_BYTES: usize = 6 * HEADER_BYTES;
 
 /// The messages for some items of a batch, each of at most `max_bytes` unless one item alone is larger, and the number
 /// of items that are left out, by reason.
-pub(super) fn encode(
-    batch: &MetricBatch,
-    items: &[u32],
-    max_bytes: usize,
-) -> (Vec<Part<ExportMetricsServiceRequest>>, Vec<(Reason, u64)>) {
+pub(super) fn encode(batch: &MetricBatch, items: &[u32], max_bytes: usize) -> (Vec<Part>, Vec<(Reason, u64)>) {
     let mut parts = Vec::new();
     let mut dropped = Dropped::default();
     let mut open = OpenPart::new(batch);
     for &item in items {
         let Some(point) = batch.points.get(item as usize) else { continue };
-        let (kind, data) = match data_point(point) {
-            Ok(converted) => converted,
+        let start = open.points.buffer.len();
+        let kind = match put_point(&mut open.points.buffer, point) {
+            Ok(kind) => kind,
             Err(reason) => {
                 dropped.add(reason);
                 continue;
             }
         };
-        let size = data.encoded_len();
-        if !open.items.is_empty() && open.bytes + open.growth(&point.context, kind, size) > max_bytes {
-            parts.push(std::mem::replace(&mut open, OpenPart::new(batch)).close());
+        let mut place = open.place(&point.context, kind, start);
+        if !open.items.is_empty() && open.bytes + place.growth > max_bytes {
+            let mut next = OpenPart::new(batch);
+            open.points.move_to(&mut next.points, start);
+            parts.push(std::mem::replace(&mut open, next).close());
+            place = open.place(&point.context, kind, 0);
         }
-        open.bytes += open.growth(&point.context, kind, size);
-        open.items.push(item);
-        push(open.metric(&point.context, kind), data);
+        open.add(item, place);
     }
     if !open.items.is_empty() {
         parts.push(open.close());
@@ -61,142 +67,180 @@ pub(super) fn encode(
 /// What points of one metric have in common.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct MetricKey<'a> {
-    host: Option<&'a str>,
+    /// The index of its group.
+    group: usize,
     name: &'a str,
     unit: &'a str,
     kind: Kind,
 }
 
-/// Where a metric stands: the index of its resource, and its own under that.
-#[derive(Clone, Copy)]
-struct Place {
-    resource: usize,
-    metric: usize,
+/// Where a point goes, and by how much it makes the message larger, at most.
+struct Place<'a> {
+    /// Where the point begins in the buffer.
+    start: usize,
+    metric: Target<'a>,
+    growth: usize,
+}
+
+/// The metric that takes a point.
+enum Target<'a> {
+    Known(usize),
+    New(MetricKey<'a>, &'static str),
+    /// Also the first of its resource.
+    NewGroup(Envelope<'a>, Owner<'a>, MetricKey<'a>, &'static str),
 }
 
 /// A message that takes more points.
 struct OpenPart<'a> {
     batch: &'a MetricBatch,
+    points: Chains,
+    metrics: Vec<Metric<'a>>,
     groups: Vec<Group<'a>>,
-    by_host: HashMap<Option<&'a str>, usize>,
-    by_key: HashMap<MetricKey<'a>, Place>,
+    by_key: HashMap<MetricKey<'a>, usize>,
+    by_owner: HashMap<Owner<'a>, usize>,
     items: Vec<u32>,
     /// An upper bound of the encoded message's size.
     bytes: usize,
 }
 
+struct Metric<'a> {
+    name: &'a str,
+    description: &'static str,
+    unit: &'a str,
+    kind: Kind,
+    points: Chain,
+}
+
 /// The metrics of one resource.
 struct Group<'a> {
-    host: Option<&'a str>,
-    metrics: Vec<Metric>,
+    envelope: Envelope<'a>,
+    metrics: Vec<usize>,
 }
 
 impl<'a> OpenPart<'a> {
     fn new(batch: &'a MetricBatch) -> Self {
         OpenPart {
             batch,
+            points: Chains::default(),
+            metrics: Vec::new(),
             groups: Vec::new(),
-            by_host: HashMap::new(),
             by_key: HashMap::new(),
+            by_owner: HashMap::new(),
             items: Vec::new(),
             bytes: 0,
         }
     }
 
-    /// By how much a point of `size` bytes makes the message larger, at most.
-    fn growth(&self, context: &Context, kind: Kind, size: usize) -> usize {
-        let point = size + FIELD_OVERHEAD;
-        if self.by_key.contains_key(&key(context, kind)) {
-            return point;
+    /// The place of the point that the buffer has from `start` on.
+    fn place(&self, context: &'a Context, kind: Kind, start: usize) -> Place<'a> {
+        let owner = Owner::of_point(context.tags(), context.host());
+        let group = self.by_owner.get(&owner).copied();
+        let key =
+            MetricKey { group: group.unwrap_or(self.groups.len()), name: context.name(), unit: context.unit(), kind };
+        let point = self.points.buffer.len() - start + HEADER_BYTES;
+        if let Some(&metric) = self.by_key.get(&key) {
+            return Place { start, metric: Target::Known(metric), growth: point };
         }
-        let description = description(context.name());
-        let metric = context.name().len() + context.unit().len() + description.len() + METRIC_OVERHEAD;
-        if self.by_host.contains_key(&context.host()) {
-            return point + metric;
+        let description = catalogue::find(key.name).map_or("", |known| known.description);
+        let growth = point + key.name.len() + key.unit.len() + description.len() + METRIC_BYTES;
+        if group.is_some() {
+            return Place { start, metric: Target::New(key, description), growth };
         }
-        let host = context.host().map_or(0, |host| host.len() + HOST_OVERHEAD);
-        point + metric + self.envelope_bytes() + host
+        let envelope = Envelope::new(&self.batch.resource, &self.batch.scope, owner);
+        let growth = growth + envelope.bytes();
+        Place { start, metric: Target::NewGroup(envelope, owner, key, description), growth }
     }
 
-    /// Bytes of a `ResourceMetrics` without metrics.
-    fn envelope_bytes(&self) -> usize {
-        let envelope = resource_metrics(self.batch, Group { host: None, metrics: Vec::new() });
-        envelope.encoded_len() + 2 * FIELD_OVERHEAD
-    }
-
-    /// The metric for points of a context, made where it is the first of its kind.
-    fn metric(&mut self, context: &'a Context, kind: Kind) -> &mut Metric {
-        let groups = &mut self.groups;
-        let resource_index = *self.by_host.entry(context.host()).or_insert_with(|| {
-            groups.push(Group { host: context.host(), metrics: Vec::new() });
-            groups.len() - 1
-        });
-        let place = *self.by_key.entry(key(context, kind)).or_insert_with(|| {
-            let metrics = &mut groups[resource_index].metrics;
-            metrics.push(empty_metric(context, kind));
-            Place { resource: resource_index, metric: metrics.len() - 1 }
-        });
-        &mut self.groups[place.resource].metrics[place.metric]
-    }
-
-    fn close(self) -> Part<ExportMetricsServiceRequest> {
-        let resource_metrics = self.groups.into_iter().map(|group| resource_metrics(self.batch, group)).collect();
-        Part { message: ExportMetricsServiceRequest { resource_metrics }, items: self.items }
-    }
-}
-
-fn key(context: &Context, kind: Kind) -> MetricKey<'_> {
-    MetricKey { host: context.host(), name: context.name(), unit: context.unit(), kind }
-}
-
-fn description(name: &str) -> &'static str {
-    catalogue::find(name).map_or("", |known| known.description)
-}
-
-fn empty_metric(context: &Context, kind: Kind) -> Metric {
-    let data = match kind {
-        Kind::Gauge => metric::Data::Gauge(Gauge::default()),
-        Kind::Sum { monotonic, temporality } => metric::Data::Sum(Sum {
-            data_points: Vec::new(),
-            aggregation_temporality: temporality.into(),
-            is_monotonic: monotonic,
-        }),
-        Kind::ExponentialHistogram { temporality } => metric::Data::ExponentialHistogram(ExponentialHistogram {
-            data_points: Vec::new(),
-            aggregation_temporality: temporality.into(),
-        }),
-    };
-    Metric {
-        name: context.name().to_owned(),
-        description: description(context.name()).to_owned(),
-        unit: context.unit().to_owned(),
-        metadata: Vec::new(),
-        data: Some(data),
-    }
-}
-
-/// Adds a data point to the metric of its kind.
-fn push(metric: &mut Metric, point: DataPoint) {
-    match (&mut metric.data, point) {
-        (Some(metric::Data::Gauge(gauge)), DataPoint::Number(point)) => gauge.data_points.push(point),
-        (Some(metric::Data::Sum(sum)), DataPoint::Number(point)) => sum.data_points.push(point),
-        (Some(metric::Data::ExponentialHistogram(histogram)), DataPoint::Histogram(point)) => {
-            histogram.data_points.push(point);
+    fn add(&mut self, item: u32, place: Place<'a>) {
+        self.bytes += place.growth;
+        self.items.push(item);
+        let metric = match place.metric {
+            Target::Known(metric) => metric,
+            Target::New(key, description) => self.new_metric(key, description),
+            Target::NewGroup(envelope, owner, key, description) => {
+                self.by_owner.insert(owner, key.group);
+                self.groups.push(Group { envelope, metrics: Vec::new() });
+                self.new_metric(key, description)
+            }
+        };
+        if let Some(metric) = self.metrics.get_mut(metric) {
+            self.points.add(&mut metric.points, place.start);
         }
-        (_, point) => debug_assert!(false, "a point of another kind than its metric: {point:?}"),
+    }
+
+    fn new_metric(&mut self, key: MetricKey<'a>, description: &'static str) -> usize {
+        let metric = self.metrics.len();
+        let MetricKey { group, name, unit, kind } = key;
+        self.metrics.push(Metric { name, description, unit, kind, points: Chain::default() });
+        self.by_key.insert(key, metric);
+        if let Some(group) = self.groups.get_mut(group) {
+            group.metrics.push(metric);
+        }
+        metric
+    }
+
+    fn close(self) -> Part {
+        let sized: Vec<(usize, &Group<'_>)> =
+            self.groups.iter().map(|group| (self.content_len(group), group)).collect();
+        let len = sized.iter().map(|(content, group)| field_len(group.envelope.len(*content))).sum();
+        let mut message = Vec::with_capacity(len);
+        for (content, group) in sized {
+            group.envelope.put(&mut message, content, |message| {
+                self.metrics_of(group).for_each(|metric| metric.put(message, &self.points));
+            });
+        }
+        debug_assert_eq!(message.len(), len, "a message of another size than computed");
+        Part { message, items: self.items }
+    }
+
+    fn content_len(&self, group: &Group<'_>) -> usize {
+        self.metrics_of(group).map(|metric| field_len(metric.len())).sum()
+    }
+
+    fn metrics_of(&self, group: &Group<'_>) -> impl Iterator<Item = &Metric<'a>> {
+        group.metrics.iter().filter_map(|&metric| self.metrics.get(metric))
     }
 }
 
-/// A group with its envelope: a host that the client named replaces the batch's, an empty one takes it away.
-fn resource_metrics(batch: &MetricBatch, group: Group<'_>) -> ResourceMetrics {
-    let scope_metrics = ScopeMetrics {
-        scope: Some(scope(&batch.scope)),
-        metrics: group.metrics,
-        schema_url: batch.scope.schema_url.clone(),
-    };
-    ResourceMetrics {
-        resource: Some(resource(&batch.resource, &[(Resource::HOST_NAME, group.host)])),
-        scope_metrics: vec![scope_metrics],
-        schema_url: batch.resource.schema_url.clone(),
+impl Metric<'_> {
+    fn len(&self) -> usize {
+        text_len(self.name) + text_len(self.description) + text_len(self.unit) + field_len(self.data_len())
+    }
+
+    fn data_len(&self) -> usize {
+        let said_once = match self.kind {
+            Kind::Gauge => 0,
+            Kind::Sum { monotonic: false, .. } | Kind::ExponentialHistogram { .. } => 2,
+            Kind::Sum { monotonic: true, .. } => 4,
+        };
+        self.points.bytes + said_once
+    }
+
+    fn put(&self, message: &mut Vec<u8>, points: &Chains) {
+        put_header(message, Envelope::CONTENT, self.len());
+        put_text(message, NAME, self.name);
+        put_text(message, DESCRIPTION, self.description);
+        put_text(message, UNIT, self.unit);
+        let (field, temporality, monotonic) = match self.kind {
+            Kind::Gauge => (GAUGE, None, false),
+            Kind::Sum { monotonic, temporality } => (SUM, Some(temporality), monotonic),
+            Kind::ExponentialHistogram { temporality } => (EXPONENTIAL_HISTOGRAM, Some(temporality), false),
+        };
+        put_header(message, field, self.data_len());
+        points.messages(self.points).for_each(|point| put_bytes(message, DATA_POINTS, point));
+        if let Some(temporality) = temporality {
+            put_any_number(message, AGGREGATION_TEMPORALITY, aggregation_temporality(temporality));
+        }
+        if monotonic {
+            put_any_number(message, IS_MONOTONIC, 1);
+        }
+    }
+}
+
+/// The number of OTLP's `AggregationTemporality`.
+fn aggregation_temporality(temporality: Temporality) -> u64 {
+    match temporality {
+        Temporality::Delta => 1,
+        Temporality::Cumulative => 2,
     }
 }

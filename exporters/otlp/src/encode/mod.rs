@@ -1,73 +1,84 @@
 //! From a batch to request bodies. Pure: the same items always give the same bytes.
+//!
+//! Messages are written straight from the model, without values of generated types in between ([`wire`] says why).
 
 mod attributes;
+mod chains;
 mod envelope;
 mod logs;
 mod metrics;
+mod owner;
 mod point;
 mod record;
+mod wire;
 
 use bytes::Bytes;
 use hornpipe_engine::component::{Encoded, Request};
 use hornpipe_engine::http::Compression;
 use hornpipe_model::{Data, Signal};
-use prost::Message;
 
 /// The most that a message takes before compression, in bytes. gRPC servers take 4 MiB unless told otherwise (the
 /// Collector's and tonic's default); the rest is room for a proxy that adds attributes.
 const MAX_MESSAGE_BYTES: usize = 3_584 * 1024;
 
-/// The routes of a protocol.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Routes {
-    pub(crate) metrics: &'static str,
-    pub(crate) logs: &'static str,
-}
-
 /// One message and the items that it carries.
-struct Part<M> {
-    message: M,
+struct Part {
+    message: Vec<u8>,
     items: Vec<u32>,
 }
 
-/// How requests are made of messages.
+/// How the messages of one signal become requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Encoding {
-    /// Where each signal goes: the path of the gRPC method or of the HTTP request.
-    pub(crate) routes: Routes,
-    /// How the body is compressed here. gRPC compresses when it sends.
+    /// Where they go: the path of the gRPC method or of the HTTP request.
+    pub(crate) route: &'static str,
+    /// How they are compressed.
     pub(crate) compression: Compression,
+    /// Whether they stand in the frame of a gRPC message.
+    pub(crate) framed: bool,
+}
+
+/// How the messages of all signals become requests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Encodings {
+    pub(crate) metrics: Encoding,
+    pub(crate) logs: Encoding,
+}
+
+impl Encodings {
+    /// The requests for some items of a batch.
+    pub(crate) fn encode(&self, data: &Data, items: &[u32]) -> Encoded {
+        let (signal, encoding, (parts, dropped)) = match data {
+            Data::Metrics(batch) => (Signal::Metrics, self.metrics, metrics::encode(batch, items, MAX_MESSAGE_BYTES)),
+            Data::Logs(batch) => (Signal::Logs, self.logs, (logs::encode(batch, items, MAX_MESSAGE_BYTES), Vec::new())),
+        };
+        let request =
+            |Part { message, items }| Request { route: encoding.route, signal, body: encoding.body(message), items };
+        Encoded { requests: parts.into_iter().map(request).collect(), dropped }
+    }
 }
 
 impl Encoding {
-    /// The requests for some items of a batch.
-    pub(crate) fn encode(&self, data: &Data, items: &[u32]) -> Encoded {
-        match data {
-            Data::Metrics(batch) => {
-                let (parts, dropped) = metrics::encode(batch, items, MAX_MESSAGE_BYTES);
-                let request = |part| self.request(Signal::Metrics, self.routes.metrics, part);
-                Encoded { requests: parts.into_iter().map(request).collect(), dropped }
-            }
-            Data::Logs(batch) => {
-                let parts = logs::encode(batch, items, MAX_MESSAGE_BYTES);
-                let request = |part| self.request(Signal::Logs, self.routes.logs, part);
-                Encoded { requests: parts.into_iter().map(request).collect(), dropped: Vec::new() }
-            }
+    fn body(self, message: Vec<u8>) -> Bytes {
+        let message = match self.compression {
+            Compression::None => message,
+            compression => compression.compress(&message),
+        };
+        if !self.framed {
+            return message.into();
         }
-    }
-
-    fn request(&self, signal: Signal, route: &'static str, part: Part<impl Message>) -> Request {
-        Request { route, signal, body: self.body(&part.message), items: part.items }
-    }
-
-    fn body(&self, message: &impl Message) -> Bytes {
-        let plain = message.encode_to_vec();
-        match self.compression {
-            Compression::None => plain.into(),
-            compression => compression.compress(&plain).into(),
-        }
+        // gRPC's frame ("Length-Prefixed-Message"): whether the message is compressed, and its length.
+        let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES + message.len());
+        frame.push(u8::from(self.compression != Compression::None));
+        // Messages are bounded, one item alone by what a queue holds: far below 4 GiB.
+        frame.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
+        frame.extend_from_slice(&message);
+        frame.into()
     }
 }
+
+/// Bytes in front of a gRPC message.
+pub(crate) const FRAME_HEADER_BYTES: usize = 5;
 
 #[cfg(test)]
 mod tests;

@@ -3,115 +3,129 @@
 use hornpipe_engine::{Reason, reason};
 use hornpipe_model::distribution::{Buckets, ExponentialHistogram};
 use hornpipe_model::{MetricPoint, MetricValue, Temporality};
-use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, ExponentialHistogramDataPoint, NumberDataPoint, exponential_histogram_data_point,
-    number_data_point,
-};
-use prost::Message;
 
-use super::attributes;
+use super::attributes::put_tags;
+use super::wire::{
+    Field, put_any_number, put_double, put_fixed64, put_header, put_number, put_varint, varint_len, zigzag,
+};
 
 /// What OTLP says once for all data points of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Gauge,
-    Sum { monotonic: bool, temporality: AggregationTemporality },
-    ExponentialHistogram { temporality: AggregationTemporality },
+    Sum { monotonic: bool, temporality: Temporality },
+    ExponentialHistogram { temporality: Temporality },
 }
 
-/// A data point, in the message that its kind has.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum DataPoint {
-    Number(NumberDataPoint),
-    Histogram(ExponentialHistogramDataPoint),
+/// Fields of `NumberDataPoint` and `ExponentialHistogramDataPoint`.
+const START: Field = 2;
+const TIME: Field = 3;
+
+/// Fields of `NumberDataPoint` alone.
+mod number {
+    use super::Field;
+
+    pub(super) const AS_DOUBLE: Field = 4;
+    pub(super) const ATTRIBUTES: Field = 7;
 }
 
-impl DataPoint {
-    /// Bytes of the encoded message.
-    pub(super) fn encoded_len(&self) -> usize {
-        match self {
-            DataPoint::Number(point) => point.encoded_len(),
-            DataPoint::Histogram(point) => point.encoded_len(),
-        }
-    }
+/// Fields of `ExponentialHistogramDataPoint` alone.
+mod histogram {
+    use super::Field;
+
+    pub(super) const ATTRIBUTES: Field = 1;
+    pub(super) const COUNT: Field = 4;
+    pub(super) const SUM: Field = 5;
+    pub(super) const SCALE: Field = 6;
+    pub(super) const ZERO_COUNT: Field = 7;
+    pub(super) const POSITIVE: Field = 8;
+    pub(super) const NEGATIVE: Field = 9;
+    pub(super) const MIN: Field = 12;
+    pub(super) const MAX: Field = 13;
 }
 
-/// The data point of a metric point.
+/// Fields of `Buckets`.
+const OFFSET: Field = 1;
+const BUCKET_COUNTS: Field = 2;
+
+/// Writes the data point of a metric point, a message without header.
 ///
 /// Numbers are doubles throughout, also where they are whole: StatsD values are corrected for sample rates, and the
 /// number type of a series must not change from one point to the next.
 ///
 /// # Errors
-/// Why OTLP, or any backend, has no form for it.
-pub(super) fn data_point(point: &MetricPoint) -> Result<(Kind, DataPoint), Reason> {
+/// Why OTLP, or any backend, has no form for it; nothing is written then.
+pub(super) fn put_point(buffer: &mut Vec<u8>, point: &MetricPoint) -> Result<Kind, Reason> {
     match &point.value {
-        MetricValue::Gauge(value) => Ok((Kind::Gauge, DataPoint::Number(gauge(point, *value)?))),
+        // A reading has no start: OTLP ignores it for gauges.
+        MetricValue::Gauge(value) => {
+            put_value(buffer, point, 0, *value)?;
+            Ok(Kind::Gauge)
+        }
         MetricValue::ServiceCheck(check) => {
-            let status = f64::from(check.status as u8);
-            Ok((Kind::Gauge, DataPoint::Number(gauge(point, status)?)))
+            put_value(buffer, point, 0, f64::from(check.status as u8))?;
+            Ok(Kind::Gauge)
         }
         MetricValue::Sum { value, monotonic, temporality } => {
-            let kind = Kind::Sum { monotonic: *monotonic, temporality: aggregation_temporality(*temporality) };
-            let number =
-                NumberDataPoint { start_time_unix_nano: point.window.start.as_nanos(), ..gauge(point, *value)? };
-            Ok((kind, DataPoint::Number(number)))
+            put_value(buffer, point, point.window.start.as_nanos(), *value)?;
+            Ok(Kind::Sum { monotonic: *monotonic, temporality: *temporality })
         }
         MetricValue::ExponentialHistogram { histogram, temporality } => {
-            let kind = Kind::ExponentialHistogram { temporality: aggregation_temporality(*temporality) };
-            Ok((kind, DataPoint::Histogram(histogram_point(point, histogram, *temporality))))
+            put_histogram(buffer, point, histogram, *temporality);
+            Ok(Kind::ExponentialHistogram { temporality: *temporality })
         }
         // The exporter's admission has turned both into what OTLP has.
         MetricValue::Count { .. } | MetricValue::Distribution(_) => Err(reason::UNSUPPORTED),
     }
 }
 
-/// A reading without a start: OTLP ignores it for gauges.
-fn gauge(point: &MetricPoint, value: f64) -> Result<NumberDataPoint, Reason> {
+fn put_value(buffer: &mut Vec<u8>, point: &MetricPoint, start: u64, value: f64) -> Result<(), Reason> {
     if !value.is_finite() {
         return Err(reason::NOT_FINITE);
     }
-    Ok(NumberDataPoint {
-        attributes: attributes::from_tags(point.context.tags()),
-        time_unix_nano: point.window.end.as_nanos(),
-        value: Some(number_data_point::Value::AsDouble(value)),
-        ..NumberDataPoint::default()
-    })
+    put_fixed64(buffer, START, start);
+    put_fixed64(buffer, TIME, point.window.end.as_nanos());
+    put_double(buffer, number::AS_DOUBLE, value);
+    put_tags(buffer, number::ATTRIBUTES, point.context.tags());
+    Ok(())
 }
 
-fn histogram_point(
+fn put_histogram(
+    buffer: &mut Vec<u8>,
     point: &MetricPoint,
     histogram: &ExponentialHistogram,
     temporality: Temporality,
-) -> ExponentialHistogramDataPoint {
+) {
     // metrics.proto: a sum is left out where it could fall, as backends read a cumulative one as a counter.
     let sum_may_fall = temporality == Temporality::Cumulative && histogram.min < 0.0;
-    let has_samples = histogram.count > 0;
-    ExponentialHistogramDataPoint {
-        attributes: attributes::from_tags(point.context.tags()),
-        start_time_unix_nano: point.window.start.as_nanos(),
-        time_unix_nano: point.window.end.as_nanos(),
-        count: histogram.count,
-        sum: (!sum_may_fall).then_some(histogram.sum),
-        scale: histogram.scale,
-        zero_count: histogram.zero_count,
-        positive: buckets(&histogram.positive),
-        negative: buckets(&histogram.negative),
-        min: has_samples.then_some(histogram.min),
-        max: has_samples.then_some(histogram.max),
-        ..ExponentialHistogramDataPoint::default()
+    put_tags(buffer, histogram::ATTRIBUTES, point.context.tags());
+    put_fixed64(buffer, START, point.window.start.as_nanos());
+    put_fixed64(buffer, TIME, point.window.end.as_nanos());
+    put_fixed64(buffer, histogram::COUNT, histogram.count);
+    if !sum_may_fall {
+        put_double(buffer, histogram::SUM, histogram.sum);
+    }
+    put_number(buffer, histogram::SCALE, zigzag(histogram.scale));
+    put_fixed64(buffer, histogram::ZERO_COUNT, histogram.zero_count);
+    put_buckets(buffer, histogram::POSITIVE, &histogram.positive);
+    put_buckets(buffer, histogram::NEGATIVE, &histogram.negative);
+    if histogram.count > 0 {
+        put_double(buffer, histogram::MIN, histogram.min);
+        put_double(buffer, histogram::MAX, histogram.max);
     }
 }
 
-fn buckets(buckets: &Buckets) -> Option<exponential_histogram_data_point::Buckets> {
-    (!buckets.counts.is_empty()).then(|| exponential_histogram_data_point::Buckets {
-        offset: buckets.offset,
-        bucket_counts: buckets.counts.clone(),
-    })
-}
-
-fn aggregation_temporality(temporality: Temporality) -> AggregationTemporality {
-    match temporality {
-        Temporality::Delta => AggregationTemporality::Delta,
-        Temporality::Cumulative => AggregationTemporality::Cumulative,
+fn put_buckets(buffer: &mut Vec<u8>, field: Field, buckets: &Buckets) {
+    if buckets.counts.is_empty() {
+        return;
     }
+    let offset = zigzag(buckets.offset);
+    let offset_len = if offset == 0 { 0 } else { 1 + varint_len(offset) };
+    let counts_len: usize = buckets.counts.iter().map(|&count| varint_len(count)).sum();
+    put_header(buffer, field, offset_len + 1 + varint_len(counts_len as u64) + counts_len);
+    if offset != 0 {
+        put_any_number(buffer, OFFSET, offset);
+    }
+    put_header(buffer, BUCKET_COUNTS, counts_len);
+    buckets.counts.iter().for_each(|&count| put_varint(buffer, count));
 }

@@ -1,72 +1,105 @@
 //! One log record as OTLP's.
 
-use hornpipe_model::{Body, Event, Log, LogSource, Resource};
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
-use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use std::ops::Range;
 
-use super::attributes;
+use hornpipe_model::{Body, Event, Log, LogSource, Resource};
+
+use super::attributes::{grouped, put_any_field, put_any_text, put_group, put_pair, put_value};
+use super::wire::{Field, put_bytes, put_fixed32, put_fixed64, put_number, put_text};
 
 /// The OpenTelemetry conventions' attributes of a file.
 const FILE_PATH: &str = "log.file.path";
 const FILE_NAME: &str = "log.file.name";
 
-/// The attributes that all records of a source have: its file and its tags.
-pub(super) fn source_attributes(source: &LogSource) -> Vec<KeyValue> {
-    let mut all = Vec::new();
-    if !source.path.is_empty() {
-        let name = source.path.rsplit('/').next().unwrap_or_default();
-        all.push(attributes::key_value(FILE_PATH, attributes::text(&source.path)));
-        all.push(attributes::key_value(FILE_NAME, attributes::text(name)));
-    }
-    for tag in attributes::from_tags(&source.tags) {
-        add(&mut all, tag);
-    }
-    all
+/// Fields of `LogRecord`.
+const TIME: Field = 1;
+const SEVERITY_NUMBER: Field = 2;
+const SEVERITY_TEXT: Field = 3;
+const BODY: Field = 5;
+const ATTRIBUTES: Field = 6;
+const FLAGS: Field = 8;
+const TRACE_ID: Field = 9;
+const SPAN_ID: Field = 10;
+const OBSERVED_TIME: Field = 11;
+const EVENT_NAME: Field = 12;
+
+/// The attributes that all records of a source have, its file and its tags, as they stand in a record.
+#[derive(Debug, Default)]
+pub(super) struct SourceAttributes<'a> {
+    bytes: Vec<u8>,
+    keys: Vec<(&'a str, Range<usize>)>,
 }
 
-/// The record. Its own attributes win over its source's of the same key.
-pub(super) fn log_record(log: &Log, of_source: &[KeyValue]) -> LogRecord {
-    let mut all = attributes::from_values(&log.attributes);
-    if Event::host_of(log).is_some() {
-        // The resource says it.
-        all.retain(|attribute| attribute.key != Resource::HOST_NAME);
+impl<'a> SourceAttributes<'a> {
+    pub(super) fn new(source: &'a LogSource) -> Self {
+        let mut all = SourceAttributes::default();
+        if !source.path.is_empty() {
+            let name = source.path.rsplit('/').next().unwrap_or_default();
+            all.add(FILE_PATH, |bytes| put_pair(bytes, ATTRIBUTES, FILE_PATH, &source.path));
+            all.add(FILE_NAME, |bytes| put_pair(bytes, ATTRIBUTES, FILE_NAME, name));
+        }
+        for pairs in grouped(&source.tags) {
+            let Some((key, _)) = pairs.first() else { continue };
+            all.add(key, |bytes| put_group(bytes, ATTRIBUTES, &pairs));
+        }
+        all
     }
-    for attribute in of_source {
-        add(&mut all, attribute.clone());
+
+    /// Adds an attribute whose key is not there yet.
+    fn add(&mut self, key: &'a str, put: impl FnOnce(&mut Vec<u8>)) {
+        if self.keys.iter().all(|(known, _)| *known != key) {
+            let start = self.bytes.len();
+            put(&mut self.bytes);
+            self.keys.push((key, start..self.bytes.len()));
+        }
     }
-    LogRecord {
-        time_unix_nano: log.time.as_nanos(),
-        observed_time_unix_nano: log.observed_time.as_nanos(),
-        severity_number: i32::from(log.severity.0),
-        severity_text: log.severity_text.to_string(),
-        body: Some(body(&log.body)),
-        attributes: all,
-        dropped_attributes_count: 0,
-        flags: log.flags,
-        trace_id: id(&log.trace_id),
-        span_id: id(&log.span_id),
-        event_name: log.event_name.to_string(),
+
+    /// Writes those whose keys are not `taken`.
+    fn put(&self, buffer: &mut Vec<u8>, taken: impl Fn(&str) -> bool) {
+        if !self.keys.iter().any(|(key, _)| taken(key)) {
+            return buffer.extend_from_slice(&self.bytes);
+        }
+        for (key, range) in &self.keys {
+            if !taken(key) {
+                buffer.extend_from_slice(self.bytes.get(range.clone()).unwrap_or_default());
+            }
+        }
     }
 }
 
-/// Adds an attribute whose key is not there yet.
-fn add(all: &mut Vec<KeyValue>, attribute: KeyValue) {
-    if all.iter().all(|known| known.key != attribute.key) {
-        all.push(attribute);
+/// Writes a record, a message without header. Its own attributes win over its source's of the same key.
+pub(super) fn put_record(buffer: &mut Vec<u8>, log: &Log, of_source: &SourceAttributes<'_>) {
+    put_fixed64(buffer, TIME, log.time.as_nanos());
+    put_number(buffer, SEVERITY_NUMBER, u64::from(log.severity.0));
+    put_text(buffer, SEVERITY_TEXT, &log.severity_text);
+    put_body(buffer, &log.body);
+    // The resource says an event's host.
+    let host_is_said = Event::host_of(log).is_some();
+    let is_own = |key: &str| !(host_is_said && key == Resource::HOST_NAME);
+    for (key, value) in log.attributes.iter().filter(|(key, _)| is_own(key)) {
+        put_value(buffer, ATTRIBUTES, key, value);
     }
+    of_source.put(buffer, |key| is_own(key) && log.attributes.iter().any(|(own, _)| own == key));
+    put_fixed32(buffer, FLAGS, log.flags);
+    put_id(buffer, TRACE_ID, &log.trace_id);
+    put_id(buffer, SPAN_ID, &log.span_id);
+    put_fixed64(buffer, OBSERVED_TIME, log.observed_time.as_nanos());
+    put_text(buffer, EVENT_NAME, &log.event_name);
 }
 
 /// The body. A line of text with a byte that is not valid UTF-8 stays text, with that byte replaced: backends show bytes
 /// as base64, in which nobody finds the line again. Bytes that came as such over OTLP stay bytes.
-fn body(body: &Body) -> AnyValue {
+fn put_body(buffer: &mut Vec<u8>, body: &Body) {
     match body {
-        Body::Text(text) => attributes::text(text),
-        Body::Bytes(bytes) => attributes::text(&String::from_utf8_lossy(bytes)),
-        Body::Value(value) => attributes::any_value(value),
+        Body::Text(text) => put_any_text(buffer, BODY, text),
+        Body::Bytes(bytes) => put_any_text(buffer, BODY, &String::from_utf8_lossy(bytes)),
+        Body::Value(value) => put_any_field(buffer, BODY, value),
     }
 }
 
 /// A trace's or span's id; none where it is all zero, which OTLP calls invalid.
-fn id(bytes: &[u8]) -> Vec<u8> {
-    if bytes.iter().all(|&byte| byte == 0) { Vec::new() } else { bytes.to_vec() }
+fn put_id(buffer: &mut Vec<u8>, field: Field, id: &[u8]) {
+    if id.iter().any(|&byte| byte != 0) {
+        put_bytes(buffer, field, id);
+    }
 }

@@ -14,13 +14,22 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyValueKind;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint, metric};
 use proptest::prelude::*;
+use prost::Message;
 
 use super::*;
 
 mod logs;
+#[path = "../../tests/reference/mod.rs"]
+mod reference;
 
-const PLAIN: Encoding =
-    Encoding { routes: Routes { metrics: "/v1/metrics", logs: "/v1/logs" }, compression: Compression::None };
+const PLAIN: Encodings = encodings(Compression::None, false);
+
+const fn encodings(compression: Compression, framed: bool) -> Encodings {
+    Encodings {
+        metrics: Encoding { route: "/v1/metrics", compression, framed },
+        logs: Encoding { route: "/v1/logs", compression, framed },
+    }
+}
 
 fn point(name: &str, tags: &[&str], host: Option<&str>, value: MetricValue) -> MetricPoint {
     let known = Context::new(name, Tags::default());
@@ -174,7 +183,7 @@ fn one_of_everything_is_encoded_as_it_always_was() {
 fn the_same_items_give_the_same_bytes_however_often() {
     let data = mixed();
     for compression in [Compression::None, Compression::Gzip, Compression::Zstd, Compression::Deflate] {
-        let encoding = Encoding { compression, ..PLAIN };
+        let encoding = encodings(compression, true);
         let first = encoding.encode(&data, &all_items(&data));
         for _ in 0..20 {
             assert_eq!(encoding.encode(&data, &all_items(&data)), first);
@@ -191,6 +200,49 @@ fn only_the_items_asked_for_are_encoded() {
     let names: Vec<_> =
         message.resource_metrics[0].scope_metrics[0].metrics.iter().map(|metric| &metric.name).collect();
     assert_eq!(names, ["queue.length", "jobs.balance"]);
+}
+
+#[test]
+fn one_of_everything_is_what_prost_makes_of_it() {
+    for data in [mixed(), logs::mixed_logs()] {
+        assert_eq!(
+            PLAIN.encode(&data, &all_items(&data)).requests[0].body,
+            reference::encode(&data, &all_items(&data))
+        );
+    }
+}
+
+#[test]
+fn a_grpc_frame_says_whether_the_message_is_compressed_and_how_long_it_is() {
+    let data = mixed();
+    let body =
+        |compression, framed| encodings(compression, framed).encode(&data, &all_items(&data)).requests[0].body.clone();
+    for (compression, flag) in [(Compression::None, 0), (Compression::Gzip, 1), (Compression::Zstd, 1)] {
+        let (framed, message) = (body(compression, true), body(compression, false));
+        assert_eq!(framed[..FRAME_HEADER_BYTES], [&[flag][..], &(message.len() as u32).to_be_bytes()].concat());
+        assert_eq!(framed[FRAME_HEADER_BYTES..], message);
+    }
+}
+
+#[test]
+fn unified_service_tags_name_the_resource_and_stay_attributes() {
+    let tags = ["env:prod", "service:shop", "version:1.4", "team:a"];
+    let gauge = || MetricValue::Gauge(1.0);
+    let data = batch(vec![
+        point("a", &tags, None, gauge()),
+        point("a", &["env:prod", "env:test"], None, gauge()),
+        point("b", &tags, None, gauge()),
+    ]);
+    let message = decode(&PLAIN.encode(&data, &all_items(&data)).requests[0]);
+    let resources: Vec<String> = message
+        .resource_metrics
+        .iter()
+        .map(|group| attributes_shown(&group.resource.as_ref().expect("one").attributes))
+        .collect();
+    let own = "host.name=web1, process.pid=Some(IntValue(4711))";
+    let named = "service.name=shop, service.version=1.4, deployment.environment.name=prod";
+    assert_eq!(resources, [format!("{own}, {named}"), own.to_owned()]);
+    assert!(shown(&message).contains("[env=prod, service=shop, team=a, version=1.4]"));
 }
 
 #[test]
@@ -238,6 +290,11 @@ fn a_large_batch_becomes_requests_that_backends_take() {
     assert_eq!(encoded.requests.iter().map(|request| request.items.len()).sum::<usize>(), 40_000);
 }
 
+/// Tags, among them some that name the resource.
+fn any_tags() -> impl Strategy<Value = Vec<String>> {
+    proptest::collection::vec("([a-z]{1,3}|env|service|version)?(:[a-c]{0,20})?", 0..6)
+}
+
 fn any_point() -> impl Strategy<Value = MetricPoint> {
     let value = prop_oneof![
         any::<f64>().prop_map(MetricValue::Gauge),
@@ -245,29 +302,26 @@ fn any_point() -> impl Strategy<Value = MetricPoint> {
         proptest::collection::vec(-1e6..1e6, 0..20).prop_map(|values| histogram(&values, Temporality::Delta)),
     ];
     let host = proptest::option::of("[a-c]?");
-    (0_usize..4, proptest::collection::vec("[a-z]{1,3}(:[a-z]{0,20})?", 0..5), host, value).prop_map(
-        |(name, tags, host, value)| {
-            let name = ["gunicorn.requests", "a", "bb", "a.long.name.of.a.metric"][name];
-            let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-            point(name, &tags, host.as_deref(), value)
-        },
-    )
+    (0_usize..4, any_tags(), host, value).prop_map(|(name, tags, host, value)| {
+        let name = ["gunicorn.requests", "a", "bb", "a.long.name.of.a.metric"][name];
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        point(name, &tags, host.as_deref(), value)
+    })
 }
 
 proptest! {
     #[test]
     fn parts_hold_each_item_once_and_keep_the_limit(
         points in proptest::collection::vec(any_point(), 0..60),
-        max_bytes in 700_usize..5_000,
+        max_bytes in 900_usize..5_000,
     ) {
         let data = batch(points);
         let Data::Metrics(metrics) = &data else { panic!("not metrics") };
         let (parts, dropped) = metrics::encode(metrics, &all_items(&data), max_bytes);
         for part in &parts {
             prop_assert!(!part.items.is_empty());
-            prop_assert!(part.items.len() == 1 || part.message.encoded_len() <= max_bytes);
-            let points: usize = shown(&part.message).lines().filter(|line| line.starts_with("      [")).count();
-            prop_assert_eq!(points, part.items.len());
+            prop_assert!(part.items.len() == 1 || part.message.len() <= max_bytes);
+            prop_assert_eq!(&part.message, &reference::encode(&data, &part.items));
         }
         let sent: Vec<u32> = parts.iter().flat_map(|part| part.items.iter().copied()).collect();
         prop_assert!(sent.is_sorted_by(|left, right| left < right));

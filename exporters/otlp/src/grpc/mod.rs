@@ -1,23 +1,24 @@
 //! OTLP over gRPC: one unary call per request.
+//!
+//! tonic's channel carries the calls; what is said over it is ours. A request was put into gRPC's frame, compressed, when it was
+//! encoded, so that a retry repeats the same bytes. And an answer is read so that nothing in it can cost data: tonic's own
+//! reading panics on details that are not base64.
 
-mod codec;
+mod answer;
 mod connect;
-
-use std::time::Duration;
 
 use hornpipe_engine::Clock;
 use hornpipe_engine::component::{BuildError, Request, SendOutcome};
-use hornpipe_engine::http::{Compression, Endpoint, TlsConfig};
-use http::Uri;
-use http::uri::PathAndQuery;
-use tonic::client::Grpc;
-use tonic::codec::CompressionEncoding;
-use tonic::metadata::MetadataMap;
+use hornpipe_engine::http::{Compression, Endpoint};
+use http::header::{CONTENT_TYPE, HeaderName, TE};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
+use http_body_util::Full;
+use tonic::body::Body;
 use tonic::transport::Channel;
+use tower::ServiceExt;
 
-use crate::response;
-use crate::settings::Settings;
-use codec::BytesCodec;
+use crate::config::Keepalive;
+use crate::settings::Destination;
 use connect::Connector;
 
 /// The methods that take the signals.
@@ -26,18 +27,15 @@ pub(crate) const LOGS_ROUTE: &str = "/opentelemetry.proto.collector.logs.v1.Logs
 
 const USER_AGENT: &str = concat!("hornpipe/", env!("CARGO_PKG_VERSION"));
 
-/// While a request waits, the connection is asked for a sign of life: one that a firewall forgot would otherwise take
-/// every retry until the kernel gives it up after a quarter of an hour. Servers in Go tolerate two such pings a call.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
-/// Sends requests to one backend. A clone shares its connection.
+/// Sends the requests of one signal to one backend. A clone shares its connection.
 #[derive(Clone)]
 pub(crate) struct GrpcSender {
     channel: Channel,
     endpoint: Endpoint,
-    metadata: MetadataMap,
-    compression: Option<CompressionEncoding>,
+    headers: HeaderMap,
+    clock: Clock,
 }
 
 impl GrpcSender {
@@ -45,60 +43,60 @@ impl GrpcSender {
     ///
     /// # Errors
     /// TLS settings that cannot be used, such as an unreadable file.
-    pub(crate) fn new(
-        endpoint: &Endpoint,
-        settings: &Settings,
-        tls: &TlsConfig,
-        clock: Clock,
-    ) -> Result<Self, BuildError> {
+    pub(crate) fn new(destination: &Destination, keepalive: &Keepalive, clock: Clock) -> Result<Self, BuildError> {
         let unusable = |error: &dyn std::fmt::Display| BuildError::new("endpoint", format!("cannot be used: {error}"));
+        let endpoint = destination.endpoint.clone();
         // TLS is the connector's, so tonic sees plaintext; `origin` is what the backend sees as scheme and authority.
         let origin: Uri = endpoint.to_string().parse().map_err(|error| unusable(&error))?;
         let address = tonic::transport::Endpoint::from_shared(format!("http://{}", endpoint.authority()))
             .and_then(|address| address.user_agent(USER_AGENT))
             .map_err(|error| unusable(&error))?
             .origin(origin)
-            .http2_keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT);
-        let connector = Connector::new(endpoint, tls, clock)?;
-        Ok(GrpcSender {
-            channel: address.connect_with_connector_lazy(connector.into_service()),
-            endpoint: endpoint.clone(),
-            metadata: MetadataMap::from_headers(settings.headers.clone()),
-            compression: encoding(settings.compression),
-        })
+            .http2_keep_alive_interval(keepalive.time.get())
+            .keep_alive_timeout(keepalive.timeout.get())
+            .keep_alive_while_idle(keepalive.permit_without_stream);
+        let connector = Connector::new(&endpoint, &destination.tls, clock.clone())?;
+        let channel = address.connect_with_connector_lazy(connector.into_service());
+        Ok(GrpcSender { channel, endpoint, headers: all_headers(destination), clock })
     }
 
-    /// Sends a request; its body is the message, which is compressed here.
+    /// The same with the headers of another signal.
+    pub(crate) fn to(self, destination: &Destination) -> Self {
+        GrpcSender { headers: all_headers(destination), ..self }
+    }
+
+    /// Sends a request, whose body is a frame already.
     pub(crate) async fn send(&self, request: &Request) -> SendOutcome {
-        let mut client = Grpc::new(self.channel.clone());
-        if let Some(compression) = self.compression {
-            client = client.send_compressed(compression);
-        }
-        for known in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
-            client = client.accept_compressed(known);
-        }
-        if let Err(error) = client.ready().await {
-            return connect::failure(&error, &self.endpoint);
-        }
-        let mut call = tonic::Request::new(request.body.clone());
-        *call.metadata_mut() = self.metadata.clone();
-        match client.unary(call, PathAndQuery::from_static(request.route), BytesCodec).await {
-            Ok(answer) => response::of_success(answer.get_ref(), &self.endpoint),
-            Err(status) => match std::error::Error::source(&status) {
-                // Made on this side: the call did not get through, whatever code tonic gave it.
-                Some(cause) => connect::failure(cause, &self.endpoint),
-                None => response::of_grpc(&status, &self.endpoint),
-            },
+        let mut call = http::Request::new(Body::new(Full::new(request.body.clone())));
+        *call.method_mut() = Method::POST;
+        *call.version_mut() = Version::HTTP_2;
+        *call.uri_mut() = Uri::from_static(request.route);
+        *call.headers_mut() = self.headers.clone();
+        let response = match self.channel.clone().oneshot(call).await {
+            Ok(response) => response,
+            Err(error) => return connect::failure(&error, &self.endpoint),
+        };
+        match answer::read(response).await {
+            Ok(answer) => answer.outcome(&self.endpoint, self.clock.unix()),
+            // The status comes last, so the call did not get through.
+            Err(error) => connect::failure(&error, &self.endpoint),
         }
     }
 }
 
-fn encoding(compression: Compression) -> Option<CompressionEncoding> {
-    match compression {
-        Compression::Gzip => Some(CompressionEncoding::Gzip),
-        Compression::Zstd => Some(CompressionEncoding::Zstd),
+/// What every call of a signal says. Answers are to come as they are: they are short.
+fn all_headers(destination: &Destination) -> HeaderMap {
+    let mut headers = destination.headers.clone();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    let encoding = match destination.compression {
+        Compression::Gzip => Some("gzip"),
+        Compression::Zstd => Some("zstd"),
         // Deflate is refused with the settings.
         Compression::None | Compression::Deflate => None,
+    };
+    if let Some(encoding) = encoding {
+        headers.insert(GRPC_ENCODING, HeaderValue::from_static(encoding));
     }
+    headers
 }

@@ -77,6 +77,33 @@ fn each_grpc_code_has_its_outcome() {
 }
 
 #[test]
+fn each_http_status_without_grpc_has_the_outcome_of_its_code() {
+    let retryable = "retryable after Some(7s)";
+    let table = [
+        (200, "permanent, refused"),
+        (302, "permanent, refused"),
+        (400, "permanent, refused"),
+        (401, "unauthorized"),
+        (403, "unauthorized"),
+        (404, "permanent, refused"),
+        (408, "permanent, refused"),
+        (413, "too large"),
+        (429, retryable),
+        (500, "permanent, refused"),
+        (502, retryable),
+        (503, retryable),
+        (504, retryable),
+    ];
+    for (status, expected) in table {
+        assert_eq!(shown(of_no_grpc(&answer(status, b""), &endpoint())).0, expected, "{status}");
+    }
+    let (_, error) = shown(of_no_grpc(&answer(503, b"<html>\nbusy"), &endpoint()));
+    let expected =
+        "https://otlp.example/v1/metrics answered 503 Service Unavailable without a status of gRPC: <html> busy";
+    assert_eq!(error, expected);
+}
+
+#[test]
 fn a_retry_info_sets_the_pause_and_makes_exhaustion_retryable() {
     let pause = ErrorDetails::with_retry_info(Some(Duration::from_millis(1500)));
     for code in [Code::ResourceExhausted, Code::Unavailable] {

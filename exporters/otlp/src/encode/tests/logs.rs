@@ -27,7 +27,7 @@ fn logs(records: Vec<Log>) -> Data {
 }
 
 /// One of everything.
-fn mixed_logs() -> Data {
+pub(super) fn mixed_logs() -> Data {
     let error_log = source("/var/log/gunicorn/error.log", "shop", &["env:prod", "team:a", "team:b", "canary"]);
     let nowhere = source("", "", &[]);
     let traced = Log {
@@ -140,16 +140,44 @@ fn a_large_batch_of_records_becomes_requests_that_backends_take() {
     assert_eq!(encoded.requests.iter().flat_map(|request| request.items.clone()).collect::<Vec<_>>(), all_items(&data));
 }
 
-fn any_log() -> impl Strategy<Value = Log> {
-    let place = (0_usize..3, 0_usize..3, proptest::collection::vec("[a-z]{1,3}(:[a-z]{0,20})?", 0..5));
-    (place, ".{0,200}", proptest::option::of("[a-c]?")).prop_map(|((path, service, tags), text, host)| {
-        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-        let source = source(["", "/a.log", "/var/b.log"][path], ["", "shop", "desk"][service], &tags);
-        match host {
-            None => log(&text, &source),
-            host => Event { title: "t".to_owned(), text, host, ..Event::default() }.into_log(OBSERVED, source),
-        }
+fn any_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        ".{0,9}".prop_map(Value::String),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::Int),
+        any::<f64>().prop_map(Value::Double),
+        proptest::collection::vec(any::<u8>(), 0..200).prop_map(Value::Bytes),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        let pairs = proptest::collection::vec(("[a-b]{0,2}", inner.clone()), 0..4);
+        prop_oneof![proptest::collection::vec(inner, 0..4).prop_map(Value::Array), pairs.prop_map(Value::Map)]
     })
+}
+
+/// Attributes whose keys are unique and may be those of tags.
+fn any_attributes() -> impl Strategy<Value = Vec<(String, Value)>> {
+    proptest::collection::btree_map("[a-c]{0,1}|env|log.file.name|host.name", any_value(), 0..3)
+        .prop_map(|attributes| attributes.into_iter().collect())
+}
+
+fn any_log() -> impl Strategy<Value = Log> {
+    let place = (0_usize..3, 0_usize..3, any_tags());
+    let said = (any_attributes(), any::<(u8, u32, [u8; 8])>(), proptest::option::of(any_value()));
+    (place, ".{0,200}", proptest::option::of("[a-c]?"), said).prop_map(
+        |((path, service, tags), text, host, (attributes, (severity, flags, span_id), body))| {
+            let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+            let source = source(["", "/a.log", "/var/b.log"][path], ["", "shop", "desk"][service], &tags);
+            let event = Event { title: "t".to_owned(), text: text.clone(), host, ..Event::default() };
+            match &event.host {
+                Some(_) => event.into_log(OBSERVED, source),
+                None => {
+                    let body = body.map_or_else(|| Body::from_bytes(text.into_bytes()), Body::Value);
+                    let severity = Severity(severity % 25);
+                    Log { body, attributes, severity, flags, span_id, ..log("", &source) }
+                }
+            }
+        },
+    )
 }
 
 proptest! {
@@ -163,9 +191,8 @@ proptest! {
         let parts = super::super::logs::encode(batch, &all_items(&data), max_bytes);
         for part in &parts {
             prop_assert!(!part.items.is_empty());
-            prop_assert!(part.items.len() == 1 || part.message.encoded_len() <= max_bytes);
-            let groups = part.message.resource_logs.iter().flat_map(|group| &group.scope_logs);
-            prop_assert_eq!(groups.map(|scoped| scoped.log_records.len()).sum::<usize>(), part.items.len());
+            prop_assert!(part.items.len() == 1 || part.message.len() <= max_bytes);
+            prop_assert_eq!(&part.message, &reference::encode(&data, &part.items));
         }
         let sent: Vec<u32> = parts.iter().flat_map(|part| part.items.iter().copied()).collect();
         prop_assert_eq!(sent, all_items(&data));
