@@ -120,7 +120,7 @@ impl StatusBoard {
             },
             warnings: changing.warnings.clone(),
             pipelines,
-            checks: Vec::new(),
+            checks: sections.checks,
             receivers: sections.receivers,
             processors: sections.processors,
             exporters: sections.exporters,
@@ -176,13 +176,14 @@ impl StatusReader {
 
 /// The worst of a report. A reload that failed is an error: what runs is not what was asked for.
 fn worst(report: &StatusReport) -> Health {
-    let sections = [&report.checks, &report.receivers, &report.processors, &report.exporters, &report.extensions];
-    let components = sections.into_iter().flatten().map(|component| component.status).max();
+    let sections = [&report.receivers, &report.processors, &report.exporters, &report.extensions];
+    let components = sections.into_iter().flatten().map(|component| component.status);
+    let checks = report.checks.iter().flat_map(|check| &check.instances).map(|instance| instance.status);
     let is_without = report.state_directory.problem.is_some() || !report.warnings.is_empty();
     let process = match &report.last_reload {
         Some(ReloadStatus { error: Some(_), .. }) => Health::Error,
         _ if is_without => Health::Warning,
         _ => Health::Ok,
     };
-    components.unwrap_or_default().max(process)
+    components.chain(checks).max().unwrap_or_default().max(process)
 }

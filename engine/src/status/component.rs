@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hornpipe_model::{Signal, Timestamp};
 
-use super::report::{ComponentStatus, ErrorStatus, Health, QueueStatus, SignalStatus};
+use super::report::{CheckReport, ComponentStatus, ErrorStatus, Health, QueueStatus, SignalStatus};
 use crate::delivery::{QUEUE_CAPACITY, QUEUE_OLDEST, QUEUE_SIZE};
 use crate::telemetry::{
     ComponentIdentity, ComponentKind, ComponentTelemetry, PipelineTopology, SignalCounters, Status, Telemetry,
@@ -12,6 +12,7 @@ use crate::telemetry::{
 
 /// The components that run now, in the order of the configuration.
 pub(super) struct Sections {
+    pub(super) checks: Vec<CheckReport>,
     pub(super) receivers: Vec<ComponentStatus>,
     pub(super) processors: Vec<ComponentStatus>,
     pub(super) exporters: Vec<ComponentStatus>,
@@ -39,8 +40,11 @@ impl Sections {
             let of_pipeline = |id: &String| reader.component(ComponentKind::Processor, id, Some(&pipeline.id));
             pipeline.processors.iter().filter_map(of_pipeline)
         });
+        let receivers = once(|pipeline| &pipeline.receivers);
+        let checks = receivers.iter().filter_map(|id| reader.telemetry(ComponentKind::Receiver, id, None)?.check());
         Sections {
-            receivers: section(ComponentKind::Receiver, once(|pipeline| &pipeline.receivers)),
+            checks: checks.collect(),
+            receivers: section(ComponentKind::Receiver, receivers),
             processors: processors.collect(),
             exporters: section(ComponentKind::Exporter, once(|pipeline| &pipeline.exporters)),
             extensions: section(ComponentKind::Extension, extensions.iter().map(String::as_str).collect()),
@@ -55,11 +59,15 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn component(&self, kind: ComponentKind, id: &str, pipeline: Option<&str>) -> Option<ComponentStatus> {
+    fn telemetry(&self, kind: ComponentKind, id: &str, pipeline: Option<&str>) -> Option<&ComponentTelemetry> {
         let is_it = |identity: &ComponentIdentity| {
             identity.kind == kind && identity.id == id && identity.pipeline.as_deref() == pipeline
         };
-        let telemetry = self.components.iter().find(|component| is_it(component.identity()))?;
+        self.components.iter().find(|component| is_it(component.identity())).map(AsRef::as_ref)
+    }
+
+    fn component(&self, kind: ComponentKind, id: &str, pipeline: Option<&str>) -> Option<ComponentStatus> {
+        let telemetry = self.telemetry(kind, id, pipeline)?;
         let (status, message) = match telemetry.status() {
             Status::Ok => (Health::Ok, None),
             Status::Warning(text) => (Health::Warning, Some(text)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::Phase;
-use super::report::{ComponentStatus, Health, HostStatus, QueueStatus, SignalStatus, StatusReport};
+use super::report::{CheckReport, ComponentStatus, Health, HostStatus, QueueStatus, SignalStatus, StatusReport};
 use crate::config::Duration;
 
 impl fmt::Display for StatusReport {
@@ -25,8 +25,11 @@ impl fmt::Display for StatusReport {
             row.push(pipeline.exporters.join(", "));
             writeln!(f, "  {}: {}", pipeline.id, row.join(" -> "))?;
         }
+        if !self.checks.is_empty() {
+            writeln!(f, "\nChecks")?;
+            self.checks.iter().try_for_each(|check| check.fmt(f))?;
+        }
         for (title, components) in [
-            ("Checks", &self.checks),
             ("Receivers", &self.receivers),
             ("Processors", &self.processors),
             ("Exporters", &self.exporters),
@@ -96,6 +99,33 @@ impl fmt::Display for ComponentStatus {
             .collect();
         if !numbers.is_empty() {
             writeln!(f, "    {}", numbers.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for CheckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "  {}", self.name)?;
+        match &self.version {
+            Some(version) => writeln!(f, " ({})", clean(version))?,
+            None => writeln!(f, " (version unknown)")?,
+        }
+        for (number, instance) in self.instances.iter().enumerate() {
+            write!(f, "    instance #{number} [{}]", instance.status.as_str())?;
+            match &instance.message {
+                Some(message) => writeln!(f, ": '{}'", clean(message))?,
+                None => writeln!(f)?,
+            }
+            instance.details.iter().try_for_each(|line| writeln!(f, "      {}", clean(line)))?;
+        }
+        let count = |number: u64, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+        let (metrics, events) = (count(self.metrics, "metric"), count(self.events, "event"));
+        writeln!(f, "    Collected {metrics}, {events} & {}", count(self.service_checks, "service check"))?;
+        let dependencies: Vec<String> =
+            self.dependencies.iter().map(|(name, version)| format!("{name}: {version}")).collect();
+        if !dependencies.is_empty() {
+            writeln!(f, "    Dependencies: {}", dependencies.join(", "))?;
         }
         Ok(())
     }

@@ -36,8 +36,8 @@ pub struct StatusReport {
     pub warnings: Vec<String>,
     /// The pipelines that run.
     pub pipelines: Vec<PipelineTopology>,
-    /// Checks that run on this host.
-    pub checks: Vec<ComponentStatus>,
+    /// Checks that run on this host, each by a receiver.
+    pub checks: Vec<CheckReport>,
     /// What brings data in.
     pub receivers: Vec<ComponentStatus>,
     /// What changes data, once a pipeline.
@@ -138,6 +138,39 @@ pub struct ComponentStatus {
     /// Its own numbers, by the names of their metrics.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub numbers: BTreeMap<String, u64>,
+}
+
+/// A check that a receiver runs, as it went last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CheckReport {
+    /// The check's name, such as `gunicorn`.
+    pub name: String,
+    /// The version of what it checks; nothing where it is not known.
+    pub version: Option<String>,
+    /// Its instances, in the order of the configuration.
+    pub instances: Vec<CheckInstance>,
+    /// Metric points of the last run.
+    pub metrics: u64,
+    /// Events of the last run.
+    pub events: u64,
+    /// Service checks of the last run.
+    pub service_checks: u64,
+    /// Libraries that it works with, and their versions.
+    pub dependencies: BTreeMap<String, String>,
+}
+
+/// An instance of a check.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CheckInstance {
+    /// What it found.
+    pub status: Health,
+    /// Why, where all is not well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What else there is to say, a line each.
+    pub details: Vec<String>,
 }
 
 /// An error that happened.

@@ -249,3 +249,50 @@ fn a_component_of_an_earlier_graph_is_not_shown() {
     let ids: Vec<&str> = report.exporters.iter().map(|exporter| exporter.id.as_str()).collect();
     assert_eq!(ids, ["datadog", "otlp"], "in the order of the configuration");
 }
+
+#[test]
+fn a_check_says_what_each_instance_found_and_an_instance_in_error_is_one_of_the_process() {
+    let bench = Bench::new(facts());
+    let statsd = bench.component(ComponentKind::Receiver, "statsd", None);
+    assert_eq!(bench.report().checks, []);
+    let found = |status, message: Option<&str>, details: &[&str]| CheckInstance {
+        status,
+        message: message.map(str::to_owned),
+        details: details.iter().map(|&line| line.to_owned()).collect(),
+    };
+    let mut check = CheckReport {
+        name: "gunicorn".to_owned(),
+        version: Some("27.0.1".to_owned()),
+        instances: vec![found(Health::Ok, None, &["web1: 1 master"]), found(Health::Error, Some("no\nmaster"), &[])],
+        metrics: 2,
+        events: 0,
+        service_checks: 1,
+        dependencies: [("sysinfo".to_owned(), "0.1".to_owned())].into(),
+    };
+    statsd.set_check(check.clone());
+    let report = bench.report();
+    assert_eq!(report.status, Health::Error);
+    let expected = "
+Checks
+  gunicorn (27.0.1)
+    instance #0 [OK]
+      web1: 1 master
+    instance #1 [ERROR]: 'no master'
+    Collected 2 metrics, 0 events & 1 service check
+    Dependencies: sysinfo: 0.1
+
+Receivers
+";
+    assert!(report.to_string().contains(expected), "{report}");
+    assert_eq!(
+        bench.board.reader().readiness(true).problems,
+        [""; 0],
+        "an application that is down is not our failure"
+    );
+
+    check.instances.pop();
+    check.version = None;
+    statsd.set_check(check);
+    assert_eq!(bench.report().status, Health::Ok);
+    assert!(bench.report().to_string().contains("\n  gunicorn (version unknown)\n"));
+}

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hornpipe_model::{Signal, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::status::CheckReport;
 use crate::{Clock, Reason};
 
 /// The kinds of component that a pipeline is made of.
@@ -177,6 +178,7 @@ pub struct ComponentTelemetry {
     levels: Mutex<Vec<Arc<Level>>>,
     facts: Mutex<BTreeMap<&'static str, String>>,
     health: Mutex<Health>,
+    check: Mutex<Option<CheckReport>>,
     clock: Clock,
 }
 
@@ -195,6 +197,7 @@ impl ComponentTelemetry {
             levels: Mutex::default(),
             facts: Mutex::default(),
             health: Mutex::default(),
+            check: Mutex::default(),
             clock,
         }
     }
@@ -279,6 +282,16 @@ impl ComponentTelemetry {
     /// What the component says about itself, by name.
     pub fn facts(&self) -> BTreeMap<&'static str, String> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says how the check that the component runs went, in place of what was said before.
+    pub fn set_check(&self, check: CheckReport) {
+        *self.check.lock().unwrap_or_else(PoisonError::into_inner) = Some(check);
+    }
+
+    /// How the check that the component runs went last; nothing where it runs none.
+    pub fn check(&self) -> Option<CheckReport> {
+        self.check.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {
