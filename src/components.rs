@@ -5,10 +5,12 @@ use hornpipe_engine::Registry;
 /// The built-in components.
 pub fn registry() -> Registry {
     Registry::default()
+        .receiver::<hornpipe_gunicorn_receiver::GunicornConfig>()
         .receiver::<hornpipe_statsd_receiver::StatsdConfig>()
         .processor::<hornpipe_filter_processor::FilterConfig>()
         .processor::<hornpipe_multiline_processor::MultilineConfig>()
         .processor::<hornpipe_percentiles_processor::PercentilesConfig>()
+        .processor::<hornpipe_prefer_check_processor::PreferCheckConfig>()
         .processor::<hornpipe_tagging_processor::TaggingConfig>()
         .exporter::<hornpipe_datadog_exporter::DatadogConfig>()
         .exporter::<hornpipe_debug_exporter::DebugConfig>()

@@ -1,0 +1,115 @@
+//! What `hornpipe status` and `hornpipe check gunicorn` show.
+
+use hornpipe_engine::status::{CheckInstance, CheckReport, Health};
+use hornpipe_model::CheckStatus;
+
+use crate::check::{App, InstanceOutcome, pids};
+use crate::config::EVERY_APP;
+use crate::points::worse;
+use crate::title::master_title;
+
+/// The version of the `sysinfo` crate, which reads the process table where `/proc` is not to be had. (A test compares it
+/// with Cargo.lock.)
+pub(crate) const SYSINFO_VERSION: &str = "0.40.1";
+
+/// What an instance found, with the points that it sent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InstanceReport {
+    instance: CheckInstance,
+    metrics: u64,
+    service_checks: u64,
+}
+
+impl InstanceReport {
+    /// About an instance of this name.
+    pub(crate) fn of(name: &str, outcome: &InstanceOutcome, metrics: u64) -> Self {
+        let apps = &outcome.apps;
+        let status = apps.iter().fold(CheckStatus::Ok, |status, app| worse(status, app.status));
+        let worst = apps.iter().find(|app| app.status == status).filter(|_| status != CheckStatus::Ok);
+        let mut details: Vec<String> = apps.iter().flat_map(details).collect();
+        if apps.is_empty() && name == EVERY_APP {
+            details.push("no Gunicorn runs here".to_owned());
+        }
+        let health = match status {
+            CheckStatus::Ok => Health::Ok,
+            CheckStatus::Critical => Health::Error,
+            CheckStatus::Warning | CheckStatus::Unknown => Health::Warning,
+        };
+        InstanceReport {
+            instance: CheckInstance { status: health, message: worst.map(message), details },
+            metrics,
+            service_checks: apps.len() as u64,
+        }
+    }
+}
+
+/// The check as it went last: each instance's last run.
+pub(crate) fn check_report(version: Option<String>, instances: &[InstanceReport]) -> CheckReport {
+    CheckReport {
+        name: "gunicorn".to_owned(),
+        version,
+        instances: instances.iter().map(|report| report.instance.clone()).collect(),
+        metrics: instances.iter().map(|report| report.metrics).sum(),
+        events: 0,
+        service_checks: instances.iter().map(|report| report.service_checks).sum(),
+        dependencies: [("sysinfo".to_owned(), SYSINFO_VERSION.to_owned())].into(),
+    }
+}
+
+/// Why an application is not well, in the words of the Agent's status page.
+fn message(app: &App) -> String {
+    if app.masters.is_empty() && app.status == CheckStatus::Critical {
+        format!("Found no master process with name: {}", master_title(&app.name))
+    } else {
+        app.message.clone()
+    }
+}
+
+/// The lines about an application that runs, or is gone.
+fn details(app: &App) -> Vec<String> {
+    if app.masters.is_empty() {
+        return vec![format!("{}: not running", app.name)];
+    }
+    let masters: Vec<u32> = app.masters.iter().map(|master| master.id.pid).collect();
+    let App { name, working, idle, .. } = app;
+    let mut lines = vec![format!("{name}: {working} working and {idle} idle workers, master {}", pids(&masters))];
+    let untitled = app.untitled();
+    if !untitled.is_empty() {
+        lines.push(format!("{name}: no process titles at {}; {}", pids(&untitled), advice(app)));
+    }
+    lines
+}
+
+/// How to get titles.
+pub(crate) fn advice(app: &App) -> String {
+    let interpreter = app.masters.iter().find_map(|master| master.interpreter.as_deref());
+    let command = match interpreter {
+        Some(interpreter) => format!("{} -m pip install setproctitle", quoted(interpreter)),
+        None => "pip install setproctitle in its environment".to_owned(),
+    };
+    format!("for titles: {command}, then restart the app")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_shown_is_that_of_the_library_built_in() {
+        let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).unwrap();
+        let (_, rest) = lock.split_once("name = \"sysinfo\"\nversion = \"").unwrap();
+        assert_eq!(rest.split('"').next(), Some(SYSINFO_VERSION));
+    }
+
+    #[test]
+    fn a_path_with_spaces_is_one_word() {
+        assert_eq!(quoted("/srv/venv/bin/python3.11"), "/srv/venv/bin/python3.11");
+        assert_eq!(quoted("/srv/my app's/python"), r"'/srv/my app'\''s/python'");
+    }
+}

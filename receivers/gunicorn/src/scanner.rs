@@ -1,0 +1,93 @@
+//! The thread that looks at processes, so that none of the runtime's threads waits for files.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+
+use tokio::sync::oneshot;
+
+use crate::discover::{Master, discover};
+use crate::identity::Names;
+use crate::process::ProcessId;
+use crate::table::ProcessTable;
+
+/// What a look at all processes found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Found {
+    pub masters: Vec<Master>,
+    /// How many processes there are.
+    pub seen: u64,
+    /// How many could not be read.
+    pub unreadable: u64,
+}
+
+enum Request {
+    Look(oneshot::Sender<Result<Found, String>>),
+    Cpu(Vec<ProcessId>, oneshot::Sender<Vec<Option<u64>>>),
+}
+
+/// The thread's other end. The thread ends with it.
+pub(crate) struct Scanner {
+    requests: Sender<Request>,
+}
+
+impl Scanner {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system has no room for one.
+    pub(crate) fn start(procfs: PathBuf) -> Result<Self, String> {
+        let (requests, queue) = mpsc::channel();
+        let table = ProcessTable::new(&procfs);
+        let thread = thread::Builder::new().name("gunicorn check".to_owned());
+        let started = thread.spawn(move || serve(&queue, table, &procfs));
+        started.map_err(|error| format!("cannot start a thread that looks at processes: {error}"))?;
+        Ok(Scanner { requests })
+    }
+
+    /// Looks at every process.
+    ///
+    /// # Errors
+    /// The process table cannot be read.
+    pub(crate) async fn look(&self) -> Result<Found, String> {
+        self.ask(Request::Look).await?
+    }
+
+    /// The CPU time that these processes have used by now; nothing of those that are gone.
+    ///
+    /// # Errors
+    /// The thread has failed.
+    pub(crate) async fn cpu(&self, processes: Vec<ProcessId>) -> Result<Vec<Option<u64>>, String> {
+        self.ask(|reply| Request::Cpu(processes, reply)).await
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, String> {
+        let (reply, answer) = oneshot::channel();
+        let failed = "the thread that looks at processes failed (panic)";
+        self.requests.send(request(reply)).map_err(|_| failed)?;
+        answer.await.map_err(|_| failed.to_owned())
+    }
+}
+
+fn serve(queue: &Receiver<Request>, mut table: ProcessTable, procfs: &std::path::Path) {
+    let mut names = Names::default();
+    while let Ok(request) = queue.recv() {
+        // Whoever has stopped waiting needs no answer.
+        match request {
+            Request::Look(reply) => {
+                let found = look(&mut table, &mut names);
+                let _ = reply.send(found.map_err(|error| format!("cannot read {}: {error}", procfs.display())));
+            }
+            Request::Cpu(processes, reply) => {
+                let _ = reply.send(processes.into_iter().map(|process| table.cpu(process)).collect());
+            }
+        }
+    }
+}
+
+/// Looks at every process.
+pub(crate) fn look(table: &mut ProcessTable, names: &mut Names) -> std::io::Result<Found> {
+    let snapshot = table.scan()?;
+    let masters = discover(&snapshot.processes, table, names);
+    Ok(Found { masters, seen: snapshot.seen, unreadable: snapshot.unreadable })
+}

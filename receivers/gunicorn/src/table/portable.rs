@@ -1,0 +1,96 @@
+//! Every other system, macOS first of all: the `sysinfo` crate.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use memchr::memmem;
+use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
+
+use super::{LONGEST_COMMAND_LINE, MARK};
+use crate::process::{Process, ProcessId, Snapshot};
+
+/// The processes of the system.
+pub(crate) struct ProcessTable {
+    system: Option<System>,
+}
+
+impl ProcessTable {
+    /// The system's table; the path is for Linux only.
+    pub(crate) fn new(_root: &Path) -> Self {
+        ProcessTable { system: System::new().ok() }
+    }
+
+    /// Looks at every process.
+    ///
+    /// # Errors
+    /// The table itself cannot be read.
+    pub(crate) fn scan(&mut self) -> io::Result<Snapshot> {
+        let unsupported = || io::Error::new(io::ErrorKind::Unsupported, "this system's processes cannot be read");
+        let system = self.system.as_mut().ok_or_else(unsupported)?;
+        let kind = ProcessRefreshKind::nothing().with_cpu().with_cmd(UpdateKind::Always).without_tasks();
+        system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
+        let mut snapshot = Snapshot::default();
+        for (pid, process) in system.processes() {
+            snapshot.seen += 1;
+            let has_mark = |argument: &std::ffi::OsString| memmem::find(argument.as_encoded_bytes(), MARK).is_some();
+            if !process.cmd().iter().any(has_mark) || is_dead(process) {
+                continue;
+            }
+            let mut left = LONGEST_COMMAND_LINE;
+            let arguments = process.cmd().iter().map(|argument| argument.to_string_lossy().into_owned());
+            let arguments = arguments.take_while(|argument| {
+                left = left.saturating_sub(argument.len() + 1);
+                left > 0
+            });
+            snapshot.processes.push(Process {
+                id: ProcessId { pid: pid.as_u32(), start: process.start_time() },
+                parent: process.parent().map_or(0, Pid::as_u32),
+                arguments: arguments.collect(),
+                cpu: process.accumulated_cpu_time(),
+            });
+        }
+        snapshot.processes.sort_unstable_by_key(|process| process.id);
+        Ok(snapshot)
+    }
+
+    /// The CPU time that a process has used by now; nothing where it is gone.
+    pub(crate) fn cpu(&mut self, process: ProcessId) -> Option<u64> {
+        let found = self.refreshed(process.pid, ProcessRefreshKind::nothing().with_cpu().without_tasks())?;
+        (found.start_time() == process.start && !is_dead(found)).then(|| found.accumulated_cpu_time())
+    }
+
+    /// A variable of the environment that a process was started with; nothing where it has none, or where this user may not
+    /// read it.
+    pub(crate) fn variable(&mut self, pid: u32, name: &str) -> Option<String> {
+        let kind = ProcessRefreshKind::nothing().with_environ(UpdateKind::OnlyIfNotSet).without_tasks();
+        let process = self.refreshed(pid, kind)?;
+        let mut pairs = process.environ().iter().filter_map(|pair| pair.to_str()?.split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+    }
+
+    /// A file by the path that a process knows it by, read up to `limit` bytes. A relative path starts at the process's
+    /// working directory.
+    ///
+    /// # Errors
+    /// There is none, or this user may not read it.
+    pub(crate) fn file_of(&mut self, pid: u32, path: &str, limit: u64) -> io::Result<Vec<u8>> {
+        let kind = ProcessRefreshKind::nothing().with_cwd(UpdateKind::Always).without_tasks();
+        let directory = self.refreshed(pid, kind).and_then(sysinfo::Process::cwd);
+        let directory = directory.ok_or(io::ErrorKind::PermissionDenied)?;
+        let mut content = Vec::new();
+        File::open(directory.join(path))?.take(limit).read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    fn refreshed(&mut self, pid: u32, kind: ProcessRefreshKind) -> Option<&sysinfo::Process> {
+        let pid = Pid::from_u32(pid);
+        let system = self.system.as_mut()?;
+        let updated = system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, kind);
+        system.process(pid).filter(|_| updated > 0)
+    }
+}
+
+fn is_dead(process: &sysinfo::Process) -> bool {
+    matches!(process.status(), ProcessStatus::Zombie | ProcessStatus::Dead)
+}
