@@ -114,6 +114,11 @@ impl Aggregator {
         }
     }
 
+    /// A packet that was taken as one of so many bytes came as one of others.
+    pub(crate) fn correct_bytes(&mut self, taken: usize, came: usize) {
+        self.tally.bytes = (self.tally.bytes + came as u64).saturating_sub(taken as u64);
+    }
+
     /// Counts a line or frame of which only the beginning is there.
     pub(crate) fn reject(&mut self, beginning: &[u8], reason: hornpipe_engine::Reason) {
         self.tally.received += 1;

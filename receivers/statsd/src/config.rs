@@ -14,6 +14,7 @@ use crate::hold::{GaugeHold, GaugeHoldConfig};
 use crate::listen::Framing;
 use crate::listener::{ListenerConfig, Transport, is_host_and_port};
 use crate::naming::{MapperProfile, NAMES_WITHOUT_NAMESPACE, Naming, TagFilterConfig};
+use crate::origin::Cardinality;
 use crate::receiver::StatsdReceiver;
 
 /// The most that one UDP datagram can carry, and the least buffer that makes sense.
@@ -89,6 +90,18 @@ pub struct StatsdConfig {
     /// Where to send a copy of every packet, as `host:port` over UDP or the absolute path of a Unix datagram socket: another
     /// StatsD server, for the time of a migration. What that one cannot take at once is not sent, and counted.
     pub forward_to: String,
+    /// The key of a tag with the IP address of the client, such as `client_ip`; each client's values are series of their own
+    /// then. Empty: clients are not told apart. Clients at Unix sockets have no address.
+    pub source_address_tag: String,
+    /// At Unix sockets, gives every series the container of the process that sent it as a tag `container_id` (Linux; the kernel
+    /// names the process, and hornpipe has to see it in `/proc`, in a container with `--pid host`).
+    pub origin_detection: bool,
+    /// Believes what clients say of their origin (`c:`, `e:`, `card:`, `dd.internal.entity_id`), over any transport, and gives
+    /// it to their series as tags. Without it these fields are ignored.
+    pub origin_detection_client: bool,
+    /// Which tags of the origin there are where the client does not say it with `card:`: `none`, `low`
+    /// (`kube_container_name`), `orchestrator` (and `pod_uid`) or `high` (and `container_id`).
+    pub tag_cardinality: Cardinality,
     /// Gives every series a tag `metric_type`: `counter`, `gauge`, `timing`, `histogram`, `distribution` or `set`.
     pub enable_metric_type: bool,
     /// Of the Collector. Bare tags are always taken.
@@ -142,6 +155,10 @@ impl Default for StatsdConfig {
             metric_tag_filterlist: Vec::new(),
             gauge_hold: GaugeHoldConfig::default(),
             forward_to: String::new(),
+            source_address_tag: String::new(),
+            origin_detection: false,
+            origin_detection_client: false,
+            tag_cardinality: Cardinality::default(),
             enable_metric_type: false,
             enable_simple_tags: None,
             enable_ip_only_aggregation: None,
@@ -184,6 +201,7 @@ impl ReceiverConfig for StatsdConfig {
             let help = "write host:port, or the absolute path of a Unix datagram socket";
             report.error_with_help("forward_to", "is neither an address nor a path", help);
         }
+        self.validate_origin(report);
         Naming::compile(self, report);
         GaugeHold::compile(&self.gauge_hold, report);
         collector::warn(self, report);
@@ -203,6 +221,26 @@ impl ReceiverConfig for StatsdConfig {
 }
 
 impl StatsdConfig {
+    fn validate_origin(&self, report: &mut Report) {
+        if self.source_address_tag.contains([',', '|', ':', '#', '\n']) {
+            report
+                .error("source_address_tag", "is no key of a tag: it holds one of `,`, `|`, `:`, `#`, or a line break");
+        }
+        if self.origin_detection && self.tag_cardinality < Cardinality::High {
+            let help = "set `tag_cardinality: high`";
+            report.warning_with_help(
+                "origin_detection",
+                "gives no tag: `container_id` is one of high cardinality",
+                help,
+            );
+        }
+        let has_unix = self.all_listeners().iter().any(|(_, listener)| listener.transport.is_at_path());
+        if self.origin_detection && !has_unix {
+            let help = "set `origin_detection_client: true`, or let clients send to a Unix socket";
+            report.warning_with_help("origin_detection", "gives no tag: no listener is a Unix socket", help);
+        }
+    }
+
     /// All places to listen at, each with what stands before the names of its options.
     fn all_listeners(&self) -> Vec<(String, ListenerConfig)> {
         let own = ListenerConfig {
@@ -274,6 +312,8 @@ mod tests {
         assert_eq!(config(|c| c.forward_to = "/run/dsd.socket".to_owned()), [""; 0]);
         assert_eq!(config(|c| c.mapper_profiles = vec![MapperProfile::default()]).len(), 2);
         assert_eq!(config(|c| c.gauge_hold.metrics = vec!["app.**".to_owned()]), [""; 0]);
+        assert_eq!(config(|c| c.source_address_tag = "a:b".to_owned()), ["source_address_tag"]);
+        assert_eq!(config(|c| c.origin_detection = true), ["origin_detection"]);
         assert_eq!(config(|c| c.is_monotonic_counter = Some(false)), ["is_monotonic_counter"]);
         for endpoint in ["", "8125", "localhost", ":8125", "localhost:", "localhost:99999", "::1:8125", "http://x:1"] {
             let config = StatsdConfig { endpoint: endpoint.to_owned(), ..StatsdConfig::default() };

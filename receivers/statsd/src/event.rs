@@ -61,6 +61,12 @@ pub(crate) fn parse(line: &[u8], arrival: Duration) -> Result<ReceivedEvent, Rea
     Ok(ReceivedEvent { event, tags: section.tags, arrival, in_characters: parts.in_characters })
 }
 
+/// Where an event's fields begin, in bytes; its end where it has none. Nothing for what is no event, or no text.
+pub(crate) fn fields_start(line: &[u8]) -> Option<usize> {
+    let text = std::str::from_utf8(line).ok()?;
+    Some(text.len() - split(text)?.fields.len())
+}
+
 struct Parts<'a> {
     title: &'a str,
     text: &'a str,

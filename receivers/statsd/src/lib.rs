@@ -4,6 +4,7 @@
 //!
 //! 1. A thread for each address (`listener`) reads datagrams, many with one system call where the system can, or the
 //!    connections of a stream socket (`listen`, `reader`).
+//!    Where tags of the origin are wanted, they are written into the lines (`origin`).
 //! 2. A line is taken apart without copying it (`parse`), and its series is found by its bytes as they were written; only
 //!    a spelling seen for the first time is read as name, tags and host (`contexts`), to which the rules for names are
 //!    applied (`naming`).
@@ -29,6 +30,7 @@ mod listener;
 mod members;
 mod naming;
 mod number;
+mod origin;
 mod overflow;
 mod parse;
 mod reader;
@@ -53,4 +55,5 @@ pub use hold::GaugeHoldConfig;
 pub use listen::Framing;
 pub use listener::{ListenerConfig, Transport};
 pub use naming::{MapperMatchType, MapperProfile, Mapping, TagAction, TagFilterConfig};
+pub use origin::Cardinality;
 pub use receiver::StatsdReceiver;

@@ -93,7 +93,7 @@ impl Transport {
         }
     }
 
-    fn is_at_path(self) -> bool {
+    pub(crate) fn is_at_path(self) -> bool {
         matches!(self, Transport::Unixgram | Transport::Unix)
     }
 

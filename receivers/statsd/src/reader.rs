@@ -19,8 +19,9 @@ use crate::budget::SampleBudget;
 use crate::config::Dialect;
 use crate::contexts::ContextLimit;
 use crate::forward::Forwarder;
-use crate::listen::{Input, Limits, Piece, Socket, WakeUp};
+use crate::listen::{Input, Limits, Piece, Socket, WakeUp, Wanted};
 use crate::naming::Naming;
+use crate::origin::{OriginTags, OriginWriter};
 use crate::slab::Slab;
 use crate::sources::{FirstPacket, Sources};
 
@@ -46,6 +47,8 @@ pub(crate) struct ReaderContext {
     pub(crate) naming: Naming,
     /// How much memory the samples of each may take.
     pub(crate) budget: SampleBudget,
+    /// Tags of the origin that series get.
+    pub(crate) origin: OriginTags,
     /// Bounds of what is read.
     pub(crate) limits: Limits,
     /// Where copies go.
@@ -82,7 +85,9 @@ impl ReaderHandle {
     /// The system has no thread or descriptor left.
     pub(crate) fn start(socket: Socket, context: ReaderContext) -> io::Result<Self> {
         let address = socket.name();
-        let (input, waker) = Input::open(socket, context.limits)?;
+        let wanted =
+            Wanted { all_addresses: context.origin.wants_addresses(), processes: context.origin.wants_processes() };
+        let (input, waker) = Input::open(socket, context.limits, wanted)?;
         let (sender, swaps) = mpsc::channel();
         let own = OwnCounters::new(&context.telemetry);
         let reader = Reader {
@@ -96,6 +101,7 @@ impl ReaderHandle {
                 context.budget,
             ),
             sources: Sources::default(),
+            origin: context.origin.clone().writer(),
             swaps,
             own,
             unshown_rejects: 0,
@@ -194,6 +200,8 @@ struct Reader {
     input: Input,
     aggregator: Aggregator,
     sources: Sources,
+    /// Writes tags of their origin into lines, where some are wanted.
+    origin: Option<OriginWriter>,
     swaps: mpsc::Receiver<Swap>,
     context: ReaderContext,
     own: OwnCounters,
@@ -226,17 +234,24 @@ impl Reader {
     /// Reads a batch of datagrams and publishes what it brought. Returns how many there were.
     fn read(&mut self, wait: bool) -> usize {
         let (aggregator, sources, clock) = (&mut self.aggregator, &mut self.sources, &self.context.clock);
-        let forwarder = self.context.forwarder.as_deref();
+        let (forwarder, origin) = (self.context.forwarder.as_deref(), &mut self.origin);
         // One look at the clock a batch; it is made after the waiting.
         let mut arrival = None;
         let received = self.input.receive(wait, |piece| match piece {
-            Piece::Packet { payload, is_cut, source } => {
+            Piece::Packet { payload, is_cut, sender } => {
                 let arrival = *arrival.get_or_insert_with(|| clock.monotonic());
-                sources.see(source, payload, arrival);
+                sources.see(sender.address, payload, arrival);
                 if let Some(forwarder) = forwarder {
                     forwarder.send(payload, is_cut);
                 }
-                aggregator.datagram(payload, is_cut, arrival);
+                match origin {
+                    None => aggregator.datagram(payload, is_cut, arrival),
+                    Some(origin) => {
+                        let written = origin.write(payload, sender, arrival);
+                        aggregator.datagram(written, is_cut, arrival);
+                        aggregator.correct_bytes(written.len(), payload.len());
+                    }
+                }
             }
             Piece::Bad { beginning, reason } => aggregator.reject(beginning, reason),
         });
@@ -316,7 +331,9 @@ impl Reader {
             }
         }
         if self.sources.is_full() {
-            self.input.stop_asking_for_sources();
+            if !self.context.origin.wants_addresses() {
+                self.input.stop_asking_for_sources();
+            }
             tracing::info!(
                 receiver,
                 "{} sources have sent packets; further ones are not announced",

@@ -19,6 +19,7 @@ use crate::guide::{self, Listening, Silence};
 use crate::hold::GaugeHold;
 use crate::listen::{LARGE_RECEIVE_BUFFER, Limits, Socket, enlarge_receive_buffer};
 use crate::naming::Naming;
+use crate::origin::OriginTags;
 use crate::overflow::Overflow;
 use crate::reader::{ReaderContext, ReaderHandle, packets};
 use crate::reason;
@@ -55,6 +56,7 @@ impl StatsdReceiver {
             limit: Arc::clone(&limit),
             dialect: config.dialect,
             naming: Naming::compile(&config, &mut ignored),
+            origin: OriginTags::of(&config),
             forwarder: forwarder.map(Arc::new),
             budget: SampleBudget::of_each(config.max_sample_bytes.as_usize(), sockets.len()),
             limits: Limits { largest: config.max_datagram_bytes.as_usize(), connections: config.max_connections },

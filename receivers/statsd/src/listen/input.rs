@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hornpipe_engine::Reason;
 
 use super::streams::{Acceptor, Streams};
-use super::{DatagramSocket, Framing, Listener, Waker};
+use super::{DatagramSocket, Framing, Listener, Sender, Senders, Waker};
 
 /// How many times a reader that stops goes to its socket for what the kernel still holds. Enough for any receive buffer,
 /// and an end where clients never pause. A stream's read takes more at once, and its clients wait for us.
@@ -56,6 +56,15 @@ impl Socket {
     }
 }
 
+/// What is to be known of who sends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wanted {
+    /// The address of every sender, not of some.
+    pub(crate) all_addresses: bool,
+    /// The process, at Unix sockets.
+    pub(crate) processes: bool,
+}
+
 /// Bounds of what is read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -75,7 +84,7 @@ pub(crate) enum Piece<'a> {
         /// The last line is not whole: the datagram was too long.
         is_cut: bool,
         /// Who sent it, as far as that is asked for and known.
-        source: Option<SocketAddr>,
+        sender: Sender,
     },
     /// A line or frame that cannot be used.
     Bad {
@@ -88,7 +97,7 @@ pub(crate) enum Piece<'a> {
 
 impl<'a> Piece<'a> {
     pub(super) fn whole(payload: &'a [u8]) -> Self {
-        Piece::Packet { payload, is_cut: false, source: None }
+        Piece::Packet { payload, is_cut: false, sender: Sender::default() }
     }
 }
 
@@ -125,19 +134,22 @@ impl Input {
     ///
     /// # Errors
     /// The system has no descriptor left.
-    pub(crate) fn open(socket: Socket, limits: Limits) -> io::Result<(Input, WakeUp)> {
+    pub(crate) fn open(socket: Socket, limits: Limits, wanted: Wanted) -> io::Result<(Input, WakeUp)> {
         match socket {
-            Socket::Udp(socket) => Input::datagrams(socket.into(), limits),
-            Socket::Unixgram(socket) => Input::datagrams(DatagramSocket::Unix(socket), limits),
+            Socket::Udp(socket) => Input::datagrams(socket.into(), limits, wanted),
+            Socket::Unixgram(socket) => Input::datagrams(DatagramSocket::Unix(socket), limits, wanted),
             Socket::Tcp(socket, framing) => Input::streams(Acceptor::tcp(socket)?, framing, limits),
             Socket::Unix(socket, framing) => Input::streams(Acceptor::unix(socket)?, framing, limits),
         }
     }
 
-    fn datagrams(socket: DatagramSocket, limits: Limits) -> io::Result<(Input, WakeUp)> {
+    fn datagrams(socket: DatagramSocket, limits: Limits, wanted: Wanted) -> io::Result<(Input, WakeUp)> {
         let waker = Waker::new()?;
         let mut listener = Listener::new(socket, limits.largest, waker.clone())?;
-        listener.ask_for_sources(true);
+        listener.ask_for_sources(if wanted.all_addresses { Senders::All } else { Senders::Sample });
+        if wanted.processes {
+            listener.ask_for_processes();
+        }
         Ok((Input::Datagrams(listener), WakeUp::Datagrams(waker)))
     }
 
@@ -155,7 +167,7 @@ impl Input {
     pub(crate) fn receive(&mut self, wait: bool, mut take: impl FnMut(Piece<'_>)) -> io::Result<usize> {
         match self {
             Input::Datagrams(listener) => {
-                listener.receive(wait, |payload, is_cut, source| take(Piece::Packet { payload, is_cut, source }))
+                listener.receive(wait, |payload, is_cut, sender| take(Piece::Packet { payload, is_cut, sender }))
             }
             Input::Streams(streams) => streams.receive(wait, &mut take),
         }
@@ -171,7 +183,7 @@ impl Input {
     /// Nobody wants to know any more who sends.
     pub(crate) fn stop_asking_for_sources(&mut self) {
         if let Input::Datagrams(listener) = self {
-            listener.ask_for_sources(false);
+            listener.ask_for_sources(Senders::None);
         }
     }
 

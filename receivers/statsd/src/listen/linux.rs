@@ -12,6 +12,8 @@
 //! * While senders are asked for, headers also point to places in `senders`, of the size that they say. The pointers are
 //!   made anew before each call from an exclusive borrow of `senders`, which nobody else uses until the call returns,
 //!   and whose every bit pattern is valid.
+//! * While processes are asked for, headers also point to places in `controls`, in the same way; the kernel's own macros walk
+//!   what it wrote there, within the length that it reported, and credentials are copied out byte by byte.
 //! * The other calls (`eventfd`, `poll`, `getsockopt`) get descriptors that their callers own and pointers to local
 //!   variables of the size that they are told.
 
@@ -22,7 +24,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::{mem, ptr, slice};
 
-use super::{DatagramSocket, proc_net};
+use super::{DatagramSocket, Sender, Senders, proc_net};
 
 /// Datagrams a call: at full load the cost of a call is spread over so many, and more gain nothing.
 const DATAGRAMS_AT_ONCE: usize = 64;
@@ -39,7 +41,10 @@ const MEMINFO_NUMBERS: usize = 9;
 const MEMINFO_DROPS: usize = 8;
 
 /// The bytes of a sender's address, those of `sockaddr_in6`; `sockaddr_in` is shorter.
-type Sender = [u8; size_of::<libc::sockaddr_in6>()];
+type Address = [u8; size_of::<libc::sockaddr_in6>()];
+
+/// Room for a sender's credentials: a header, three numbers, and what aligns them.
+type Control = [u64; 4];
 
 /// Wakes a listener that waits: an `eventfd`.
 #[derive(Clone, Debug)]
@@ -83,15 +88,29 @@ impl Listener {
         Ok(Listener { socket, waker, ring: Ring::new(largest_datagram), more: false })
     }
 
-    pub(crate) fn ask_for_sources(&mut self, ask: bool) {
-        self.ring.ask_for_senders(ask);
+    pub(crate) fn ask_for_sources(&mut self, asked: Senders) {
+        self.ring.ask_for_senders(asked);
     }
 
-    pub(crate) fn receive(
-        &mut self,
-        wait: bool,
-        mut take: impl FnMut(&[u8], bool, Option<SocketAddr>),
-    ) -> io::Result<usize> {
+    pub(crate) fn ask_for_processes(&mut self) {
+        let on: libc::c_int = 1;
+        // SAFETY: the pointer and the length are those of `on`.
+        let result = unsafe {
+            libc::setsockopt(
+                self.socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PASSCRED,
+                (&raw const on).cast(),
+                size_of_val(&on) as libc::socklen_t,
+            )
+        };
+        // Only Unix sockets have it.
+        if result == 0 && matches!(self.socket, DatagramSocket::Unix(_)) {
+            self.ring.controls = vec![Control::default(); DATAGRAMS_AT_ONCE];
+        }
+    }
+
+    pub(crate) fn receive(&mut self, wait: bool, mut take: impl FnMut(&[u8], bool, Sender)) -> io::Result<usize> {
         if wait && !self.more && self.wait_and_see_whether_woken()? {
             return Ok(0);
         }
@@ -139,6 +158,23 @@ fn kernel_drops(socket: &DatagramSocket) -> Option<u32> {
     complete.then(|| numbers.get(MEMINFO_DROPS).copied()).flatten().or_else(|| proc_net::drops(socket.as_raw_fd()))
 }
 
+/// The process at the other end of a connected Unix socket, when it connected.
+pub(super) fn peer_process(socket: &impl AsRawFd) -> Option<u32> {
+    let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut length = size_of_val(&credentials) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes, which is the size of `credentials`.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut credentials).cast(),
+            &raw mut length,
+        )
+    };
+    u32::try_from(credentials.pid).ok().filter(|pid| result == 0 && *pid > 0)
+}
+
 /// A signal or an empty socket are no errors.
 fn nothing_or_error(error: io::Error) -> io::Result<usize> {
     match error.kind() {
@@ -156,7 +192,10 @@ struct Ring {
     _vectors: Vec<libc::iovec>,
     headers: Vec<libc::mmsghdr>,
     /// Who sent each datagram, where its header asks; empty while nobody asks.
-    senders: Vec<Sender>,
+    senders: Vec<Address>,
+    asked: Senders,
+    /// Which process sent each datagram; empty while nobody asks.
+    controls: Vec<Control>,
     /// How many datagrams the last call fetched.
     fetched: usize,
     first_byte: *mut u8,
@@ -192,14 +231,18 @@ impl Ring {
             _vectors: vectors,
             headers,
             senders: Vec::new(),
+            asked: Senders::None,
+            controls: Vec::new(),
             fetched: 0,
             first_byte,
             place_size,
         }
     }
 
-    fn ask_for_senders(&mut self, ask: bool) {
-        self.senders = if ask { vec![Sender::default(); DATAGRAMS_AT_ONCE] } else { Vec::new() };
+    fn ask_for_senders(&mut self, asked: Senders) {
+        self.asked = asked;
+        let is_asked = asked != Senders::None;
+        self.senders = if is_asked { vec![Address::default(); DATAGRAMS_AT_ONCE] } else { Vec::new() };
         for header in &mut self.headers {
             header.msg_hdr.msg_name = ptr::null_mut();
             header.msg_hdr.msg_namelen = 0;
@@ -208,11 +251,16 @@ impl Ring {
 
     /// Fetches the datagrams that are there, without waiting. Returns how many.
     fn receive(&mut self, socket: RawFd) -> io::Result<usize> {
-        let asked = if self.fetched < BUSY { DATAGRAMS_AT_ONCE } else { SENDERS_WHEN_BUSY };
+        let is_sampled = self.asked == Senders::Sample && self.fetched >= BUSY;
+        let asked = if is_sampled { SENDERS_WHEN_BUSY } else { DATAGRAMS_AT_ONCE };
         for (place, (header, sender)) in self.headers.iter_mut().zip(&mut self.senders).enumerate() {
             let name = if place < asked { sender.as_mut_ptr() } else { ptr::null_mut() };
             header.msg_hdr.msg_name = name.cast();
-            header.msg_hdr.msg_namelen = size_of::<Sender>() as libc::socklen_t;
+            header.msg_hdr.msg_namelen = size_of::<Address>() as libc::socklen_t;
+        }
+        for (header, control) in self.headers.iter_mut().zip(&mut self.controls) {
+            header.msg_hdr.msg_control = control.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = size_of::<Control>() as _;
         }
         // SAFETY: `headers` and all that they point to live in `self`, see the top of this file. The kernel resets every
         // field of a header that it fills.
@@ -242,17 +290,38 @@ impl Ring {
     }
 
     /// Who sent a datagram that the last call fetched, where that was asked for.
-    fn sender(&self, place: usize) -> Option<SocketAddr> {
+    fn sender(&self, place: usize) -> Sender {
+        Sender { address: self.address(place), pid: self.pid(place) }
+    }
+
+    fn address(&self, place: usize) -> Option<SocketAddr> {
         if self.headers.get(place)?.msg_hdr.msg_name.is_null() {
             return None;
         }
         read_address(self.senders.get(place)?)
     }
+
+    fn pid(&self, place: usize) -> Option<u32> {
+        self.controls.get(place)?;
+        let header = &self.headers.get(place)?.msg_hdr;
+        // SAFETY: the header's control pointer and length are those of a place in `controls`, filled by the kernel; the macro
+        // returns null or a control header that lies within.
+        let control = unsafe { libc::CMSG_FIRSTHDR(header) };
+        // SAFETY: see above; a reference lives no longer than the next line.
+        let control_header = unsafe { control.as_ref() }?;
+        if control_header.cmsg_level != libc::SOL_SOCKET || control_header.cmsg_type != libc::SCM_CREDENTIALS {
+            return None;
+        }
+        // SAFETY: data of this type is one `ucred`, for which the place has room; its alignment does not matter.
+        let credentials = unsafe { ptr::read_unaligned(libc::CMSG_DATA(control).cast::<libc::ucred>()) };
+        // Zero stands for a process that this one cannot see.
+        u32::try_from(credentials.pid).ok().filter(|pid| *pid > 0)
+    }
 }
 
 /// Reads a `sockaddr_in` or `sockaddr_in6`: family (in the machine's byte order), port, then for IPv4 the address; for IPv6
 /// a flow label, the address and the scope.
-fn read_address(bytes: &Sender) -> Option<SocketAddr> {
+fn read_address(bytes: &Address) -> Option<SocketAddr> {
     let (family, rest) = bytes.split_first_chunk()?;
     let (port, rest) = rest.split_first_chunk()?;
     let port = u16::from_be_bytes(*port);
@@ -274,7 +343,7 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let mut listener = Listener::new(socket.into(), 100, Waker::new().unwrap()).unwrap();
-        listener.ask_for_sources(true);
+        listener.ask_for_sources(Senders::Sample);
         let clients: Vec<UdpSocket> = (0..20).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
         let ports: Vec<u16> = clients.iter().map(|client| client.local_addr().unwrap().port()).collect();
         for told in [20, SENDERS_WHEN_BUSY, SENDERS_WHEN_BUSY] {
@@ -282,12 +351,35 @@ mod tests {
                 client.send_to(b"a:1|c", address).unwrap();
             }
             let mut senders = Vec::new();
-            listener.receive(false, |_, _, source| senders.extend(source.map(|source| source.port()))).unwrap();
+            listener
+                .receive(false, |_, _, sender| senders.extend(sender.address.map(|address| address.port())))
+                .unwrap();
             assert_eq!(senders, ports[..told]);
         }
         assert_eq!(listener.receive(false, |_, _, _| {}).unwrap(), 0);
         clients[7].send_to(b"a:1|c", address).unwrap();
-        listener.receive(false, |_, _, source| assert_eq!(source.unwrap().port(), ports[7])).unwrap();
+        listener.receive(false, |_, _, sender| assert_eq!(sender.address.unwrap().port(), ports[7])).unwrap();
+    }
+
+    #[test]
+    fn at_a_unix_socket_the_kernel_names_the_process_that_sent_a_datagram() {
+        use std::os::unix::net::UnixDatagram;
+
+        let (client, socket) = UnixDatagram::pair().unwrap();
+        let mut listener = Listener::new(DatagramSocket::Unix(socket), 100, Waker::new().unwrap()).unwrap();
+        let mut pids = Vec::new();
+        client.send(b"a:1|c").unwrap();
+        listener.receive(true, |_, _, sender| pids.push(sender.pid)).unwrap();
+        listener.ask_for_processes();
+        for _ in 0..3 {
+            client.send(b"a:1|c").unwrap();
+            listener.receive(true, |payload, _, sender| pids.push(sender.pid.filter(|_| payload == b"a:1|c"))).unwrap();
+        }
+        let own = Some(std::process::id());
+        assert_eq!(pids, [None, own, own, own]);
+        let (_client, connection) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert_eq!(peer_process(&connection), own);
+        assert_eq!(peer_process(&UdpSocket::bind("127.0.0.1:0").unwrap()), None);
     }
 
     #[test]

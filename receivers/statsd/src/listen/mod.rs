@@ -10,8 +10,10 @@
 //! * `Listener::receive(wait, take)`: shows the datagrams that are there to `take`, each with whether it was cut and, if
 //!   asked for, who sent it; waits for one if asked to, until woken; returns their number, zero if there was none or it was
 //!   woken;
-//! * `Listener::ask_for_sources(ask)`: whether `receive` shall tell who sent a datagram; at first it does not. Where many
-//!   are there at once, it tells it of some;
+//! * `Listener::ask_for_sources(ask)`: whether `receive` shall tell whose address a datagram came from; at first it does not.
+//!   Where many are there at once, it tells it of some only, unless it is asked for all;
+//! * `Listener::ask_for_processes()`: from now on `receive` tells which process sent a datagram, at Unix sockets and where the
+//!   system knows;
 //! * `kernel_drops(socket)`: how many datagrams the system has dropped because nobody read them in time, since the socket
 //!   was made; none where it does not tell. A listener tells it of its own socket. Where the socket itself does not say,
 //!   `proc_net` asks the system's tables.
@@ -29,14 +31,14 @@ mod streams;
 #[cfg(test)]
 pub(crate) use framing::Framer;
 pub use framing::Framing;
-pub(crate) use input::{Input, Limits, Piece, Socket, WakeUp};
+pub(crate) use input::{Input, Limits, Piece, Socket, WakeUp, Wanted};
 #[cfg(all(target_os = "linux", not(hornpipe_portable)))]
 use linux::{Listener, Waker};
 #[cfg(not(all(target_os = "linux", not(hornpipe_portable))))]
 use portable::{Listener, Waker};
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixDatagram;
 
@@ -44,6 +46,26 @@ use socket2::SockRef;
 
 /// What is asked for when the configuration does not say: 4 MiB hold about a tenth of a second of a socket's highest rate.
 pub(crate) const LARGE_RECEIVE_BUFFER: usize = 4 << 20;
+
+/// Who sent something, as far as that is asked for and known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sender {
+    /// The address, over UDP and TCP.
+    pub(crate) address: Option<SocketAddr>,
+    /// The process, at Unix sockets.
+    pub(crate) pid: Option<u32>,
+}
+
+/// Of which datagrams the sender's address is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Senders {
+    /// Of none.
+    None,
+    /// Of all while that is cheap, else of some.
+    Sample,
+    /// Of all.
+    All,
+}
 
 /// A socket that datagrams come from.
 #[derive(Debug)]
@@ -94,7 +116,6 @@ fn granted(socket: &SockRef<'_>) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::SocketAddr;
     use std::sync::mpsc;
     use std::thread;
 
@@ -173,11 +194,11 @@ mod tests {
             let mut listener = Listener::new(socket.into(), 100, Waker::new().unwrap()).unwrap();
             let clients = [UdpSocket::bind(local).unwrap(), UdpSocket::bind(local).unwrap()];
             for asked in [false, true, false] {
-                listener.ask_for_sources(asked);
+                listener.ask_for_sources(if asked { Senders::Sample } else { Senders::None });
                 let mut sources = Vec::new();
                 for client in [&clients[0], &clients[1], &clients[0]] {
                     client.send_to(b"a:1|c", address).unwrap();
-                    listener.receive(true, |_, _, source| sources.push(source)).unwrap();
+                    listener.receive(true, |_, _, sender| sources.push(sender.address)).unwrap();
                 }
                 let ports = [&clients[0], &clients[1], &clients[0]];
                 let expected = ports.map(|client| asked.then(|| client.local_addr().unwrap()));

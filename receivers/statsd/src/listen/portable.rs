@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use super::{DatagramSocket, proc_net};
+use super::{DatagramSocket, Sender, Senders, proc_net};
 
 /// How long a wait lasts at most. Nothing wakes it; the caller looks around that often.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
@@ -41,15 +41,14 @@ impl Listener {
         Ok(Listener { socket, buffer: vec![0; largest_datagram + 1], waits: true, asks_for_sources: false })
     }
 
-    pub(crate) fn ask_for_sources(&mut self, ask: bool) {
-        self.asks_for_sources = ask;
+    pub(crate) fn ask_for_sources(&mut self, asked: Senders) {
+        self.asks_for_sources = asked != Senders::None;
     }
 
-    pub(crate) fn receive(
-        &mut self,
-        wait: bool,
-        mut take: impl FnMut(&[u8], bool, Option<SocketAddr>),
-    ) -> io::Result<usize> {
+    /// There is no portable way to know.
+    pub(crate) fn ask_for_processes(&mut self) {}
+
+    pub(crate) fn receive(&mut self, wait: bool, mut take: impl FnMut(&[u8], bool, Sender)) -> io::Result<usize> {
         if wait != self.waits {
             self.socket.set_read_timeout(Some(if wait { LONGEST_WAIT } else { NO_WAIT }))?;
             self.waits = wait;
@@ -61,7 +60,8 @@ impl Listener {
         };
         let largest = self.buffer.len() - 1;
         let payload = self.buffer.get(..length.min(largest)).unwrap_or_default();
-        take(payload, length > largest, source.filter(|_| self.asks_for_sources));
+        let address = source.filter(|_| self.asks_for_sources);
+        take(payload, length > largest, Sender { address, pid: None });
         Ok(1)
     }
 
@@ -89,6 +89,11 @@ impl DatagramSocket {
             DatagramSocket::Unix(socket) => socket.recv(buffer).map(|length| (length, None)),
         }
     }
+}
+
+/// There is no portable way to know the process at the other end of a socket.
+pub(super) fn peer_process(_socket: &impl AsRawFd) -> Option<u32> {
+    None
 }
 
 fn is_nothing(kind: ErrorKind) -> bool {

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, Read};
-use std::net::{self, SocketAddr};
+use std::net;
 use std::os::unix;
 use std::time::Duration;
 
@@ -12,7 +12,11 @@ use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::framing::Framer;
-use super::{Framing, Limits, Piece};
+#[cfg(all(target_os = "linux", not(hornpipe_portable)))]
+use super::linux::peer_process;
+#[cfg(not(all(target_os = "linux", not(hornpipe_portable))))]
+use super::portable::peer_process;
+use super::{Framing, Limits, Piece, Sender};
 
 const WAKER: Token = Token(0);
 const ACCEPTOR: Token = Token(1);
@@ -46,10 +50,15 @@ impl Acceptor {
         }
     }
 
-    fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
+    fn accept(&self) -> io::Result<(Stream, Sender)> {
         match self {
-            Acceptor::Tcp(socket) => socket.accept().map(|(stream, peer)| (Stream::Tcp(stream), Some(peer))),
-            Acceptor::Unix(socket) => socket.accept().map(|(stream, _)| (Stream::Unix(stream), None)),
+            Acceptor::Tcp(socket) => socket
+                .accept()
+                .map(|(stream, address)| (Stream::Tcp(stream), Sender { address: Some(address), pid: None })),
+            Acceptor::Unix(socket) => socket.accept().map(|(stream, _)| {
+                let pid = peer_process(&stream);
+                (Stream::Unix(stream), Sender { address: None, pid })
+            }),
         }
     }
 }
@@ -79,7 +88,7 @@ impl Stream {
 #[derive(Debug)]
 struct Connection {
     stream: Stream,
-    peer: Option<SocketAddr>,
+    peer: Sender,
     framer: Framer,
     /// It stands in the queue of those to be read.
     is_queued: bool,
@@ -210,7 +219,7 @@ impl Streams {
         Ok(count)
     }
 
-    fn add(&mut self, mut stream: Stream, peer: Option<SocketAddr>) -> io::Result<()> {
+    fn add(&mut self, mut stream: Stream, peer: Sender) -> io::Result<()> {
         if self.connections.len() >= self.limits.connections {
             self.refused += 1;
             return Ok(());
@@ -246,7 +255,7 @@ impl Connection {
         };
         let peer = self.peer;
         let mut named = |piece: Piece<'_>| match piece {
-            Piece::Packet { payload, is_cut, .. } => take(Piece::Packet { payload, is_cut, source: peer }),
+            Piece::Packet { payload, is_cut, .. } => take(Piece::Packet { payload, is_cut, sender: peer }),
             bad => take(bad),
         };
         let makes_sense = self.framer.feed(buffer.get(..length).unwrap_or_default(), &mut named);
@@ -257,6 +266,7 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::net::SocketAddr;
 
     use super::*;
 

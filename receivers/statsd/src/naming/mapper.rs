@@ -258,7 +258,7 @@ mod tests {
                 "mapper_profiles[0].mappings[0].match holds `**`",
                 "mapper_profiles[0].mappings[1].match holds more than letters, digits, `-`, `_`, `.` and `*`",
                 "mapper_profiles[0].mappings[2].match is missing",
-                "mapper_profiles[0].mappings[3].match not a regular expression: unclosed group",
+                "mapper_profiles[0].mappings[3].match not a regular expression: unclosed group (at its character 1)",
                 "mapper_profiles[0].mappings[4].name is missing: the name that the metric gets",
                 "mapper_profiles[0].mappings[4].tags.x `match` has 1 groups, none for `$2`",
             ]

@@ -392,6 +392,36 @@ async fn names_are_mapped_filtered_and_counted_and_every_packet_is_copied() {
 }
 
 #[tokio::test]
+async fn clients_are_told_apart_by_their_address_where_that_is_wanted() {
+    let time = FakeClock::new();
+    for (tag, expected) in
+        [("", vec![(vec![], 60.0)]), ("ip", vec![(vec!["ip:127.0.0.1"], 20.0), (vec!["ip:127.0.0.2"], 40.0)])]
+    {
+        let config = StatsdConfig { source_address_tag: tag.to_owned(), ..config(ANY_PORT) };
+        let run = Run::start_with(&time, &config, build_context(ComponentKind::Receiver, "statsd", &time)).await;
+        // So many at once that the listener would ask for some addresses only.
+        for (client, count) in [("127.0.0.1:0", 20), ("127.0.0.2:0", 40)] {
+            let client = UdpSocket::bind(client).unwrap();
+            for _ in 0..count {
+                client.send_to(b"hits:1|c", run.address).unwrap();
+            }
+        }
+        run.received(60).await;
+        assert_eq!(run.own_number("hornpipe_statsd_bytes"), 60 * 8);
+        let batches = run.finish().await;
+        let found: Vec<_> = batches[0]
+            .points
+            .iter()
+            .map(|point| {
+                let MetricValue::Count { sum, .. } = point.value else { panic!("{point:?}") };
+                (point.context.tags().iter().collect::<Vec<_>>(), sum)
+            })
+            .collect();
+        assert_eq!(found, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_taken_port_is_an_error_about_the_endpoint() {
     let other = UdpSocket::bind(ANY_PORT).unwrap();
     let context = build_context(ComponentKind::Receiver, "statsd", &FakeClock::new());
