@@ -1,6 +1,7 @@
 //! The command line.
 
 mod ask;
+mod check;
 mod components;
 mod health;
 mod load;
@@ -36,6 +37,11 @@ enum Command {
     Components,
     /// Say how the running process and each of its components is doing
     Status(status::StatusArgs),
+    /// Run a check once and print what would be sent
+    Check {
+        #[command(subcommand)]
+        check: check::CheckCommand,
+    },
     /// Ask whether the running process works; ends with 0 or 1
     Health(health::HealthArgs),
 }
@@ -56,6 +62,7 @@ pub fn run() -> ExitCode {
         Command::Validate(args) => validate::validate(&args.config),
         Command::Components => components::components(),
         Command::Status(args) => status::status(&args),
+        Command::Check { check } => check::check(&check),
         Command::Health(args) => health::health(&args),
     }
 }

@@ -11,6 +11,7 @@ mod events;
 mod gunicorn;
 mod isolation;
 mod outage;
+mod process_check;
 mod readme;
 mod reload;
 mod replay;

@@ -1,7 +1,8 @@
 """The application that the end-to-end tests run: its paths say what happens.
 
 /status/CODE   answers with the status
-/sleep/MS      answers after so many milliseconds
+/sleep/MS      answers after so many milliseconds, in which it waits
+/burn/MS       answers after so many milliseconds, in which it computes
 /raise         fails
 /log/LEVEL     logs through Gunicorn's own logger (see gunicorn.conf.py) and answers 200
 """
@@ -16,6 +17,10 @@ def application(environ, start_response):
         status = f"{argument} As Asked"
     elif action == "sleep":
         time.sleep(int(argument) / 1000)
+    elif action == "burn":
+        end = time.monotonic() + int(argument) / 1000
+        while time.monotonic() < end:
+            pass
     elif action == "raise":
         raise RuntimeError("this application fails when asked to")
     start_response(status, [("Content-Length", "0")])

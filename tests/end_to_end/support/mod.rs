@@ -8,12 +8,13 @@ mod process;
 mod proxy;
 mod sample;
 mod tee;
-mod virtual_environment;
+pub mod virtual_environment;
 
 pub use backends::Backends;
 pub use directory::Directory;
 pub use gunicorn::Gunicorn;
 pub use hornpipe::{Hornpipe, free_address, hornpipe, metrics_pipeline};
+pub use process::Process;
 pub use proxy::Proxy;
 pub use sample::Sample;
 pub use tee::Tee;
