@@ -10,6 +10,7 @@ mod datadog;
 mod events;
 mod gunicorn;
 mod isolation;
+mod migration;
 mod outage;
 mod process_check;
 mod readme;

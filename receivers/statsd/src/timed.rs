@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hornpipe_engine::Reason;
-use hornpipe_model::{Context, MetricPoint, MetricValue, Origin, Window};
+use hornpipe_model::{Context, MetricPoint, MetricValue, Origin, Timestamp, Window};
 
 use crate::parse::{Kind, Sample};
 use crate::reason;
@@ -41,7 +41,9 @@ impl TimedPoint {
             }
             _ => MetricValue::Gauge(values.last().copied().unwrap_or_default()),
         };
-        TimedPoint { context, window: Window { start: sample.time, end: sample.time, interval: None }, value }
+        // The start is what Datadog stamps, rounded up to the second; in OTLP no amount starts when it ends.
+        let start = Timestamp::from_nanos(sample.time.as_nanos().saturating_sub(1));
+        TimedPoint { context, window: Window { start, end: sample.time, interval: None }, value }
     }
 
     /// The point, its amount divided by the nominal `interval` where a backend wants a rate.

@@ -63,7 +63,8 @@ fn replay(datagrams: &[Datagram]) -> Replayed {
     merger.merge(0, handover);
     let window = Window { start: Timestamp::from_secs(10), end: Timestamp::from_secs(20), interval: None };
     let is_timed = |point: &MetricPoint| {
-        point.window.start == point.window.end && !matches!(point.value, MetricValue::ServiceCheck(_))
+        point.window.start.as_secs_ceil() == point.window.end.as_secs()
+            && !matches!(point.value, MetricValue::ServiceCheck(_))
     };
     let (timed, points) = merger.finish(window, some_time()).into_iter().partition(is_timed);
     Replayed { points, timed, tally, rejects }
@@ -266,8 +267,11 @@ fn values_to_which_a_client_gave_a_time_become_points_of_that_time() {
     assert!(replayed.points.is_empty());
     let points = replayed.timed.iter().map(|point| {
         let window = point.window;
-        assert_eq!((window.start, window.interval), (window.end, Some(Duration::from_secs(10))));
-        (point.context.name(), window.start.as_secs(), &point.value)
+        assert_eq!(
+            (window.start.as_secs_ceil(), window.interval),
+            (window.end.as_secs(), Some(Duration::from_secs(10)))
+        );
+        (point.context.name(), window.end.as_secs(), &point.value)
     });
     let expected = [
         ("ts.gauge", 1_795_343_000, &MetricValue::Gauge(1.5)),

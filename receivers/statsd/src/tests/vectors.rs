@@ -139,9 +139,10 @@ fn a_value_with_a_time_is_a_point_of_that_time_without_its_rate() {
     ] {
         let points = give(line, Dialect::Dogstatsd).points;
         assert_eq!(points.len(), 1, "{line}");
-        let time = Timestamp::from_secs(time);
-        let window = Window { start: time, end: time, interval: Some(Duration::from_secs(10)) };
-        assert_eq!((points[0].window, &points[0].value), (window, &value), "{line}");
+        let window = points[0].window;
+        assert_eq!((window.start.as_secs_ceil(), window.end), (time, Timestamp::from_secs(time)), "{line}");
+        assert!(window.start < window.end, "{line}");
+        assert_eq!((window.interval, &points[0].value), (Some(Duration::from_secs(10)), &value), "{line}");
     }
     for kind in ["h", "ms", "d", "s"] {
         let given = give(&format!("x:1|{kind}|T1700000000"), Dialect::Dogstatsd);

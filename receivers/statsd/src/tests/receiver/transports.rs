@@ -12,20 +12,21 @@ use crate::{ListenerConfig, Transport};
 /// A receiver at one transport. Its endpoint is another in each scenario.
 struct Place {
     transport: Transport,
-    scenarios: AtomicUsize,
     built: Mutex<Option<(String, Arc<ComponentTelemetry>)>>,
 }
 
 impl Place {
     fn at(transport: Transport) -> Self {
-        Place { transport, scenarios: AtomicUsize::new(0), built: Mutex::default() }
+        Place { transport, built: Mutex::default() }
     }
 
     fn endpoint(&self) -> String {
         if self.transport == Transport::Tcp {
             return TcpListener::bind(ANY_PORT).unwrap().local_addr().unwrap().to_string();
         }
-        let (number, process) = (self.scenarios.fetch_add(1, Ordering::Relaxed), std::process::id());
+        // Tests that run at once must not meet.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let (number, process) = (COUNT.fetch_add(1, Ordering::Relaxed), std::process::id());
         let name = format!("hornpipe-contract-{process}/{:?}-{number}", self.transport);
         std::env::temp_dir().join(name).display().to_string()
     }
