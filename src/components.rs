@@ -9,6 +9,7 @@ pub fn registry() -> Registry {
         .receiver::<hornpipe_statsd_receiver::StatsdConfig>()
         .processor::<hornpipe_filter_processor::FilterConfig>()
         .processor::<hornpipe_multiline_processor::MultilineConfig>()
+        .processor::<hornpipe_parse_processor::ParseConfig>()
         .processor::<hornpipe_percentiles_processor::PercentilesConfig>()
         .processor::<hornpipe_prefer_check_processor::PreferCheckConfig>()
         .processor::<hornpipe_tagging_processor::TaggingConfig>()
