@@ -4,18 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hornpipe_model::Timestamp;
+use smallvec::SmallVec;
 
+use crate::aliases::Alias;
 use crate::budget::SampleBudget;
 use crate::config::Dialect;
-use crate::contexts::{ContextLimit, Contexts, Created};
+use crate::contexts::{ContextLimit, Contexts, Created, FILTERED};
+use crate::cut::cut;
 use crate::event;
 use crate::naming::Naming;
-use crate::parse::{self, LineKind};
+use crate::parse::{self, GaugeRule, Kind, LineKind, Sample};
 use crate::reason;
 use crate::rejects::Rejects;
 use crate::service_check;
 use crate::slab::Slab;
+use crate::spelling::Spelling;
 use crate::timed::{self, TimedPoint};
+
+/// How many lines are looked up together: a packed UDP datagram has about twenty.
+const LINES_AT_ONCE: usize = 24;
 
 /// How many events one reader keeps in one window.
 const EVENT_LIMIT: usize = 1_000;
@@ -73,6 +80,36 @@ pub(crate) struct Aggregator {
     pub(crate) rejects: Rejects,
 }
 
+/// A line between being cut and being added up.
+#[derive(Clone, Copy, Debug)]
+struct Pending<'a> {
+    line: &'a [u8],
+    member: &'a [u8],
+    value: Option<f64>,
+    spelling: Option<Spelling>,
+    alias: Option<Alias>,
+}
+
+/// The lines of a datagram that are not empty.
+struct Lines<'a>(&'a [u8]);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        while !self.0.is_empty() {
+            let (line, rest) = parse::split_once(self.0, b'\n').unwrap_or((self.0, &[]));
+            self.0 = rest;
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if !line.is_empty() {
+                return Some(line);
+            }
+        }
+        None
+    }
+}
+
 impl Aggregator {
     /// An empty window and no series; names stay as they are.
     #[cfg(test)]
@@ -98,20 +135,24 @@ impl Aggregator {
         self.tally.packets += 1;
         self.tally.bytes += payload.len() as u64;
         self.tally.truncated += u64::from(truncated);
-        let mut rest = payload;
-        while let Some((line, after)) = parse::split_once(rest, b'\n') {
-            self.line(line, arrival);
-            rest = after;
-        }
+        let whole = if truncated { self.cut_off_last(payload) } else { payload };
+        let mut lines = Lines(whole);
+        while self.some_lines(&mut lines, arrival) {}
         if self.budget.is_spent(&self.slab) {
             self.tally.sketched += self.budget.enforce(&mut self.slab);
         }
-        if !truncated {
-            self.line(rest, arrival);
-        } else if !rest.is_empty() {
+    }
+
+    /// Of a datagram that was cut, counts the last line and returns those before.
+    #[cold]
+    fn cut_off_last<'a>(&mut self, payload: &'a [u8]) -> &'a [u8] {
+        let start = memchr::memrchr(b'\n', payload).map_or(0, |end| end + 1);
+        let (whole, last) = payload.split_at(start);
+        if !last.is_empty() {
             self.tally.received += 1;
-            self.rejects.add(reason::TRUNCATED, rest);
+            self.rejects.add(reason::TRUNCATED, last);
         }
+        whole
     }
 
     /// A packet that was taken as one of so many bytes came as one of others.
@@ -148,17 +189,70 @@ impl Aggregator {
         self.contexts.evict_some(EVICTED_AT_ONCE, &self.slab);
     }
 
-    #[inline]
-    fn line(&mut self, line: &[u8], arrival: Duration) {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() {
-            return;
+    /// Takes up to [`LINES_AT_ONCE`] lines; false when none was left.
+    ///
+    /// In three rounds instead of one line after the other: all are cut, all are looked up, all are added up. Tables and
+    /// cells have gone out of the nearest caches by the time that traffic comes back to them, and this way the processor
+    /// waits for several of them at once.
+    fn some_lines(&mut self, lines: &mut Lines<'_>, arrival: Duration) -> bool {
+        // On the stack, and not filled with anything beforehand.
+        let mut pending = SmallVec::<[Pending<'_>; LINES_AT_ONCE]>::new();
+        for line in lines.take(LINES_AT_ONCE) {
+            let mut next = Pending { line, member: &[], value: None, spelling: None, alias: None };
+            if let Some(cut) = cut(line) {
+                next = Pending { member: cut.member, value: cut.value, spelling: self.contexts.spelling(&cut), ..next };
+            }
+            pending.push(next);
         }
+        for line in &mut pending {
+            line.alias = line.spelling.as_ref().and_then(|spelling| self.contexts.find(spelling)).copied();
+        }
+        for line in &pending {
+            self.pending(line, arrival);
+        }
+        !pending.is_empty()
+    }
+
+    #[inline]
+    fn pending(&mut self, line: &Pending<'_>, arrival: Duration) {
         self.tally.received += 1;
+        let outcome = match &line.alias {
+            Some(alias) => self.known(line, alias, arrival),
+            None => return self.unknown(line, arrival),
+        };
+        match outcome {
+            Ok(()) => self.tally.held += 1,
+            Err(reason) => self.rejects.add(reason, line.line),
+        }
+    }
+
+    /// A line whose spelling is known: nothing but its value is new.
+    #[inline]
+    fn known(&mut self, line: &Pending<'_>, alias: &Alias, arrival: Duration) -> Result<(), hornpipe_engine::Reason> {
+        if alias.index == FILTERED {
+            return Err(reason::FILTERED);
+        }
+        let gauge = if self.dialect == Dialect::Etsy { parse::etsy_gauge(line.member) } else { GaugeRule::Last };
+        let Alias { index, kind, rate, .. } = *alias;
+        let sample = Sample { member: line.member, rate, gauge, ..Sample::new(kind) };
+        if let Some(value) = line.value
+            && kind != Kind::Set
+        {
+            self.slab.add(index, &sample, &[value], arrival);
+            return Ok(());
+        }
+        self.tally.not_finite += parse::values(kind, line.member, &mut self.values)?;
+        self.slab.add(index, &sample, &self.values, arrival);
+        Ok(())
+    }
+
+    /// Any other line: one whose spelling is new, a bad one, an event, a service check.
+    fn unknown(&mut self, pending: &Pending<'_>, arrival: Duration) {
+        let line = pending.line;
         // Etsy's dialect has nothing but samples.
         let kind = if self.dialect == Dialect::Etsy { LineKind::Sample } else { parse::line_kind(line) };
         let outcome = match kind {
-            LineKind::Sample => self.sample(line, arrival),
+            LineKind::Sample => self.sample(line, pending.spelling, arrival),
             LineKind::ServiceCheck => self.service_check(line, arrival),
             LineKind::Event => return self.event(line, arrival),
         };
@@ -168,28 +262,32 @@ impl Aggregator {
         }
     }
 
-    #[inline]
-    fn sample(&mut self, line: &[u8], arrival: Duration) -> Result<(), hornpipe_engine::Reason> {
+    fn sample(
+        &mut self,
+        line: &[u8],
+        spelling: Option<Spelling>,
+        arrival: Duration,
+    ) -> Result<(), hornpipe_engine::Reason> {
         let mut sample = parse::sample(line, &mut self.values)?;
         if self.dialect == Dialect::Etsy {
-            sample.gauge = sample.etsy_gauge();
+            sample.gauge = parse::etsy_gauge(sample.member);
         }
         if sample.time != Timestamp::UNKNOWN {
             return self.timed(&sample);
         }
-        let index = self.contexts.index_of(&sample)?;
+        let index = self.contexts.resolve(spelling, &sample)?;
         self.slab.add(index, &sample, &self.values, arrival);
         self.tally.not_finite += sample.not_finite;
         Ok(())
     }
 
     #[cold]
-    fn timed(&mut self, sample: &parse::Sample<'_>) -> Result<(), hornpipe_engine::Reason> {
+    fn timed(&mut self, sample: &Sample<'_>) -> Result<(), hornpipe_engine::Reason> {
         timed::check(sample.kind)?;
         if self.slab.timed.len() >= timed::LIMIT {
             return Err(reason::TIMESTAMP_LIMIT);
         }
-        let index = self.contexts.index_of(sample)?;
+        let index = self.contexts.resolve(None, sample)?;
         let context = self.contexts.context(index).ok_or(reason::CONTEXT_LIMIT)?;
         self.slab.timed.push(TimedPoint::new(context, sample, &self.values));
         self.slab.lines += 1;

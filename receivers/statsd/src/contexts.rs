@@ -1,16 +1,15 @@
 //! From a line to the index of its series, in two steps.
 //!
-//! Clients repeat themselves byte for byte. So the first table, of *aliases*, is keyed by name, type and tag section as
-//! they were written: one hash over the bytes and one comparison. Only when they are new is the line's [`Context`] built,
-//! with its tags sorted, and looked up in the second table. A series may have several aliases, one for each spelling.
+//! Clients repeat themselves byte for byte. So the first table, of *aliases*, is keyed by all of a line but its value, as it
+//! was written ([`Spelling`]). Only when that is new is the line taken apart and its [`Context`] built, with its tags
+//! sorted, and looked up in the second table. A series may have several aliases, one for each spelling.
 //!
 //! An alias may also lead nowhere: to a name that is filtered out, so that its lines cost no more than others.
 //!
 //! An index is the series' place in the slabs, which other threads read after the window's end. So it is given to
 //! another series only after the window in which its series was evicted has been handed over.
 
-use std::hash::{BuildHasher, Hasher};
-use std::num::NonZeroU64;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,13 +17,16 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use hornpipe_engine::Reason;
 use hornpipe_model::Context;
 
+use crate::aliases::{Alias, Aliases};
+use crate::cut::Cut;
 use crate::naming::Naming;
 use crate::parse::{Kind, Sample};
 use crate::reason;
 use crate::slab::Slab;
+use crate::spelling::{Spelling, SpellingKey};
 
 /// The index of what is filtered out.
-const FILTERED: u32 = u32::MAX;
+pub(crate) const FILTERED: u32 = u32::MAX;
 
 /// How many series all readers of a receiver may know together.
 #[derive(Debug)]
@@ -74,7 +76,8 @@ pub(crate) struct Created {
 #[derive(Debug)]
 pub(crate) struct Contexts {
     hasher: DefaultHashBuilder,
-    aliases: HashTable<Alias>,
+    key: SpellingKey,
+    aliases: Aliases,
     by_identity: HashTable<u32>,
     slots: Vec<Option<Slot>>,
     /// Indexes that may be given out again.
@@ -84,7 +87,6 @@ pub(crate) struct Contexts {
     /// Series that have not been seen for long, to be evicted bit by bit.
     expired: Vec<u32>,
     limit: Arc<ContextLimit>,
-    alias_limit: usize,
     naming: Naming,
 }
 
@@ -93,28 +95,6 @@ struct Slot {
     kind: Kind,
     context: Arc<Context>,
     identity_hash: u64,
-    /// The hash of the series' newest alias. Each alias holds the one of the next, so that all of them can be found
-    /// when the series goes; no two aliases of a series have the same hash.
-    first_alias: Option<NonZeroU64>,
-}
-
-#[derive(Debug)]
-struct Alias {
-    /// The name's bytes, then the tag section's.
-    text: Box<[u8]>,
-    name_length: usize,
-    kind: Kind,
-    index: u32,
-    hash: NonZeroU64,
-    next: Option<NonZeroU64>,
-}
-
-impl Alias {
-    fn matches(&self, sample: &Sample<'_>) -> bool {
-        self.kind == sample.kind
-            && self.name_length == sample.name.len()
-            && self.text.split_at_checked(self.name_length) == Some((sample.name, sample.tags))
-    }
 }
 
 impl Contexts {
@@ -123,30 +103,54 @@ impl Contexts {
         Contexts {
             naming,
             hasher: DefaultHashBuilder::default(),
-            aliases: HashTable::new(),
+            key: SpellingKey::default(),
+            aliases: Aliases::new(limit.limit.saturating_mul(2)),
             by_identity: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),
             created: Vec::new(),
             evicted: Vec::new(),
             expired: Vec::new(),
-            alias_limit: limit.limit.saturating_mul(2),
             limit,
         }
     }
 
-    /// The index of a sample's series, which is made if it is new.
+    /// The spelling of a line, unless it is too long for one.
+    #[inline]
+    pub(crate) fn spelling(&mut self, line: &Cut<'_>) -> Option<Spelling> {
+        self.key.spelling(line.name, line.tail)
+    }
+
+    /// What a spelling stands for, if it was seen before.
+    #[inline]
+    pub(crate) fn find(&self, spelling: &Spelling) -> Option<&Alias> {
+        self.aliases.find(spelling)
+    }
+
+    /// The long way: builds the context, finds or makes its series, and remembers the spelling, if one is given
+    /// (a line with a timestamp has another each time).
     ///
     /// # Errors
     /// [`reason::CONTEXT_LIMIT`] for a new series when there may be no more, [`reason::FILTERED`] for one that is not wanted.
-    #[inline]
-    pub(crate) fn index_of(&mut self, sample: &Sample<'_>) -> Result<u32, Reason> {
-        let hash = self.alias_hash(sample);
-        match self.aliases.find(hash.get(), |alias| alias.matches(sample)) {
-            Some(Alias { index: FILTERED, .. }) => Err(reason::FILTERED),
-            Some(alias) => Ok(alias.index),
-            None => self.resolve(hash, sample),
-        }
+    #[cold]
+    pub(crate) fn resolve(&mut self, spelling: Option<Spelling>, sample: &Sample<'_>) -> Result<u32, Reason> {
+        let context = match self.naming.context(sample) {
+            Ok(context) => context,
+            Err(reason) => {
+                self.remember(spelling, sample, FILTERED);
+                return Err(reason);
+            }
+        };
+        let identity_hash = self.hasher.hash_one((sample.kind, &context));
+        let is_same = |slot: &Slot| slot.kind == sample.kind && *slot.context == context;
+        let known =
+            self.by_identity.find(identity_hash, |&index| slot(&self.slots, index).is_some_and(is_same)).copied();
+        let index = match known {
+            Some(index) => index,
+            None => self.create(sample.kind, context, identity_hash)?,
+        };
+        self.remember(spelling, sample, index);
+        Ok(index)
     }
 
     /// The series at an index.
@@ -181,38 +185,6 @@ impl Contexts {
         }
     }
 
-    #[inline]
-    fn alias_hash(&self, sample: &Sample<'_>) -> NonZeroU64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(sample.name);
-        hasher.write_u8(sample.kind as u8);
-        hasher.write(sample.tags);
-        NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MIN)
-    }
-
-    /// The long way: builds the context, finds or makes its series, and remembers the spelling.
-    #[cold]
-    fn resolve(&mut self, hash: NonZeroU64, sample: &Sample<'_>) -> Result<u32, Reason> {
-        let context = match self.naming.context(sample) {
-            Ok(context) => context,
-            Err(reason) => {
-                self.make_room_for_alias();
-                self.insert_alias(hash, sample, FILTERED, None);
-                return Err(reason);
-            }
-        };
-        let identity_hash = self.hasher.hash_one((sample.kind, &context));
-        let is_same = |slot: &Slot| slot.kind == sample.kind && *slot.context == context;
-        let known =
-            self.by_identity.find(identity_hash, |&index| slot(&self.slots, index).is_some_and(is_same)).copied();
-        let index = match known {
-            Some(index) => index,
-            None => self.create(sample.kind, context, identity_hash)?,
-        };
-        self.remember(hash, sample, index);
-        Ok(index)
-    }
-
     fn create(&mut self, kind: Kind, context: Context, identity_hash: u64) -> Result<u32, Reason> {
         let next =
             u32::try_from(self.slots.len()).ok().filter(|next| *next != FILTERED).ok_or(reason::CONTEXT_LIMIT)?;
@@ -226,7 +198,7 @@ impl Contexts {
         let context = Arc::new(context);
         self.created.push(Created { index, kind, context: Arc::clone(&context) });
         if let Some(place) = self.slots.get_mut(index as usize) {
-            *place = Some(Slot { kind, context, identity_hash, first_alias: None });
+            *place = Some(Slot { kind, context, identity_hash });
         }
         let slots = &self.slots;
         let rehash = |&index: &u32| slot(slots, index).map_or(0, |slot| slot.identity_hash);
@@ -234,43 +206,17 @@ impl Contexts {
         Ok(index)
     }
 
-    /// Adds an alias of a series.
-    fn remember(&mut self, hash: NonZeroU64, sample: &Sample<'_>, index: u32) {
-        self.make_room_for_alias();
-        let Some(Some(slot)) = self.slots.get_mut(index as usize) else { return };
-        let is_taken = |alias: &Alias| alias.index == index && alias.hash == hash;
-        if self.aliases.find(hash.get(), is_taken).is_some() {
-            return;
+    fn remember(&mut self, spelling: Option<Spelling>, sample: &Sample<'_>, index: u32) {
+        // It may have become known since it was looked for: earlier in the same datagram.
+        if let Some(spelling) = spelling.filter(|spelling| self.aliases.find(spelling).is_none()) {
+            let owner = Some(index).filter(|index| *index != FILTERED);
+            self.aliases.insert(Alias { spelling, index, kind: sample.kind, rate: sample.rate }, owner);
         }
-        let next = slot.first_alias.replace(hash);
-        self.insert_alias(hash, sample, index, next);
-    }
-
-    /// When the table is full, clients write the same series in ever new ways; it is emptied, and what is still in use comes
-    /// back line by line.
-    fn make_room_for_alias(&mut self) {
-        if self.aliases.len() >= self.alias_limit {
-            self.aliases.clear();
-            self.slots.iter_mut().flatten().for_each(|slot| slot.first_alias = None);
-        }
-    }
-
-    fn insert_alias(&mut self, hash: NonZeroU64, sample: &Sample<'_>, index: u32, next: Option<NonZeroU64>) {
-        let text = [sample.name, sample.tags].concat().into_boxed_slice();
-        let alias = Alias { text, name_length: sample.name.len(), kind: sample.kind, index, hash, next };
-        self.aliases.insert_unique(hash.get(), alias, |alias| alias.hash.get());
     }
 
     fn evict(&mut self, index: u32) {
         let Some(slot) = self.slots.get_mut(index as usize).and_then(Option::take) else { return };
-        let mut next = slot.first_alias;
-        while let Some(hash) = next {
-            let is_next = |alias: &Alias| alias.index == index && alias.hash == hash;
-            next = match self.aliases.find_entry(hash.get(), is_next) {
-                Ok(found) => found.remove().0.next,
-                Err(_) => None,
-            };
-        }
+        self.aliases.remove(index);
         if let Ok(found) = self.by_identity.find_entry(slot.identity_hash, |&found| found == index) {
             found.remove();
         }
@@ -292,6 +238,7 @@ fn slot(slots: &[Option<Slot>], index: u32) -> Option<&Slot> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cut::cut;
     use crate::parse;
 
     fn contexts(limit: usize) -> Contexts {
@@ -300,7 +247,13 @@ mod tests {
 
     fn index_of(contexts: &mut Contexts, line: &str) -> Result<u32, Reason> {
         let mut values = Vec::new();
-        contexts.index_of(&parse::sample(line.as_bytes(), &mut values).unwrap())
+        let sample = parse::sample(line.as_bytes(), &mut values).unwrap();
+        let spelling = contexts.spelling(&cut(line.as_bytes()).unwrap());
+        match spelling.and_then(|spelling| contexts.find(&spelling)) {
+            Some(Alias { index: FILTERED, .. }) => Err(reason::FILTERED),
+            Some(alias) => Ok(alias.index),
+            None => contexts.resolve(spelling, &sample),
+        }
     }
 
     fn index(contexts: &mut Contexts, line: &str) -> u32 {

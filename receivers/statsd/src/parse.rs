@@ -64,11 +64,17 @@ pub(crate) struct Sample<'a> {
 }
 
 impl Sample<'_> {
-    /// What a gauge's value does in the Etsy dialect.
-    #[inline]
-    pub(crate) fn etsy_gauge(&self) -> GaugeRule {
-        if matches!(self.member, [b'+' | b'-', ..]) { GaugeRule::Step } else { GaugeRule::Set }
+    /// A sample of a type that says nothing else.
+    pub(crate) fn new(kind: Kind) -> Self {
+        let gauge = GaugeRule::Last;
+        Sample { name: &[], kind, tags: &[], rate: 1.0, member: &[], not_finite: 0, gauge, time: Timestamp::UNKNOWN }
     }
+}
+
+/// What a gauge's value does in the Etsy dialect.
+#[inline]
+pub(crate) fn etsy_gauge(member: &[u8]) -> GaugeRule {
+    if matches!(member, [b'+' | b'-', ..]) { GaugeRule::Step } else { GaugeRule::Set }
 }
 
 /// What a line is, by its first bytes.
@@ -108,14 +114,24 @@ pub(crate) fn sample<'a>(line: &'a [u8], values: &mut Vec<f64>) -> Result<Sample
     }
     let (kind, fields) = split_once(rest, b'|').unwrap_or((rest, &[]));
     let kind = parse_kind(kind)?;
-    let time = Timestamp::UNKNOWN;
-    let mut sample = Sample { name, kind, tags: &[], rate: 1.0, member, time, not_finite: 0, gauge: GaugeRule::Last };
+    let mut sample = Sample { name, member, ..Sample::new(kind) };
     parse_fields(fields, &mut sample)?;
-    values.clear();
-    if kind != Kind::Set {
-        sample.not_finite = parse_values(member, values)?;
-    }
+    sample.not_finite = self::values(kind, member, values)?;
     Ok(sample)
+}
+
+/// Parses what stands between name and type: one or several values with `:` between them, of which empty ones count as not
+/// there. `values` is emptied and receives the finite ones; a set has none. Returns how many were left out as not finite.
+///
+/// # Errors
+/// The reason for which the line is to be dropped.
+pub(crate) fn values(kind: Kind, member: &[u8], values: &mut Vec<f64>) -> Result<u64, Reason> {
+    values.clear();
+    match kind {
+        Kind::Set if member.is_empty() => Err(reason::MISSING_VALUE),
+        Kind::Set => Ok(0),
+        _ => parse_values(member, values),
+    }
 }
 
 /// Splits at the first `separator`, which belongs to neither side.
@@ -170,8 +186,6 @@ fn parse_timestamp(text: &[u8]) -> Result<Timestamp, Reason> {
     seconds.map(Timestamp::from_secs).ok_or(reason::INVALID_TIMESTAMP)
 }
 
-/// Parses one or several values with `:` between them; empty ones count as not there. Returns how many were left out as
-/// not finite.
 #[inline]
 fn parse_values(mut text: &[u8], values: &mut Vec<f64>) -> Result<u64, Reason> {
     let mut not_finite = 0;
