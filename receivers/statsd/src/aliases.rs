@@ -1,5 +1,7 @@
 //! The spellings by which lines are known again, each of which says all of a line but its value.
 
+use std::num::NonZeroU64;
+
 use hashbrown::{HashMap, HashTable};
 
 use crate::parse::Kind;
@@ -23,9 +25,9 @@ pub(crate) struct Alias {
 pub(crate) struct Aliases {
     table: HashTable<Alias>,
     /// For each series the hash of its first spelling, so that it can be found when the series goes.
-    first: Vec<Option<u64>>,
+    first: Vec<Option<NonZeroU64>>,
     /// The hashes of further spellings of a series.
-    further: HashMap<u32, Vec<u64>>,
+    further: HashMap<u32, Vec<NonZeroU64>>,
     limit: usize,
 }
 
@@ -38,7 +40,7 @@ impl Aliases {
     /// What a spelling stands for, if it is known.
     #[inline]
     pub(crate) fn find(&self, spelling: &Spelling) -> Option<&Alias> {
-        self.table.find(spelling.hash(), |alias| alias.spelling == *spelling)
+        self.table.find(spelling.hash().get(), |alias| alias.spelling == *spelling)
     }
 
     /// Adds a spelling that is not known, of a series or, without `owner`, of what is filtered out. When the table is full,
@@ -51,7 +53,7 @@ impl Aliases {
         if let Some(index) = owner {
             self.note(index, hash);
         }
-        self.table.insert_unique(hash, alias, |alias| alias.spelling.hash());
+        self.table.insert_unique(hash.get(), alias, |alias| alias.spelling.hash().get());
     }
 
     /// Forgets the spellings of a series.
@@ -59,7 +61,7 @@ impl Aliases {
         let first = self.first.get_mut(index as usize).and_then(Option::take);
         let further = self.further.remove(&index).unwrap_or_default();
         for hash in first.into_iter().chain(further) {
-            if let Ok(found) = self.table.find_entry(hash, |alias| alias.index == index) {
+            if let Ok(found) = self.table.find_entry(hash.get(), |alias| alias.index == index) {
                 found.remove();
             }
         }
@@ -71,7 +73,7 @@ impl Aliases {
         self.table.len()
     }
 
-    fn note(&mut self, index: u32, hash: u64) {
+    fn note(&mut self, index: u32, hash: NonZeroU64) {
         if self.first.len() <= index as usize {
             self.first.resize(index as usize + 1, None);
         }

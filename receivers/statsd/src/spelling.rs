@@ -17,6 +17,7 @@
 //! in the cache, and where it is not, each line waits for two or more rows of memory that are only read for this.
 
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU64;
 
 /// Bytes that one step takes.
 const STEP: usize = 16;
@@ -32,10 +33,10 @@ pub(crate) struct Spelling {
 impl Spelling {
     /// A hash for tables.
     #[inline]
-    pub(crate) fn hash(&self) -> u64 {
+    pub(crate) fn hash(&self) -> NonZeroU64 {
         // Any odd constant does: the sum is as good as random, but for the lowest bits of its halves.
         let product = u128::from(self.sum[0] ^ 0x9e37_79b9_7f4a_7c15) * u128::from(self.sum[1] | 1);
-        (product as u64) ^ ((product >> 64) as u64)
+        NonZeroU64::new((product as u64) ^ ((product >> 64) as u64)).unwrap_or(NonZeroU64::MIN)
     }
 }
 
