@@ -98,7 +98,7 @@ fn halves_of_a_request_hold_what_it_held() {
     assert_eq!(halves.iter().flat_map(series).collect::<Vec<_>>(), series(&all));
 }
 
-fn any_point() -> impl Strategy<Value = MetricPoint> {
+pub(super) fn any_point() -> impl Strategy<Value = MetricPoint> {
     let value = prop_oneof![
         4 => any::<f64>().prop_map(count),
         2 => any::<f64>().prop_map(MetricValue::Gauge),

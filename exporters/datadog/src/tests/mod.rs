@@ -3,6 +3,7 @@
 mod contract;
 mod decode;
 mod golden;
+mod golden_files;
 mod limits;
 mod logs;
 mod points;
