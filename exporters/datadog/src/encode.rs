@@ -4,6 +4,7 @@ use hornpipe_engine::component::{Encoded, reason};
 use hornpipe_engine::http::Compression;
 use hornpipe_model::{Event, LogBatch, MetricBatch, MetricPoint, MetricValue, WireType};
 
+use crate::log_entry::Entries;
 use crate::logs::Owner;
 use crate::payload::Payloads;
 use crate::{check_run, events, logs, series, sketches};
@@ -18,10 +19,10 @@ pub(crate) struct Encoder {
 impl Encoder {
     /// The records of a batch at some indexes as requests: events one by one, all others together.
     pub(crate) fn encode_logs(&self, batch: &LogBatch, items: &[u32]) -> Encoded {
-        let owner = Owner::new(&batch.resource, self.hostname.as_deref());
-        let mut logs = Payloads::new(&logs::LAYOUT, self.compression);
+        let mut entries = Entries::new(Owner::new(&batch.resource, self.hostname.as_deref()));
+        let mut logs = Payloads::new(&logs::LAYOUT, self.compression, items.len());
         // The public API says nothing about compressed events, and they are small.
-        let mut events = Payloads::new(&events::LAYOUT, Compression::None);
+        let mut events = Payloads::new(&events::LAYOUT, Compression::None, 1);
         let mut encoded = Encoded::default();
         for &item in items {
             let Some(log) = batch.records.get(item as usize) else {
@@ -29,8 +30,8 @@ impl Encoder {
                 continue;
             };
             match Event::from_log(log) {
-                Some(event) => events.add(item, |buffer| events::write(log, &event, owner.host, buffer)),
-                None => logs.add(item, |buffer| logs::write(log, &owner, buffer)),
+                Some(event) => events.add(item, |buffer| events::write(log, &event, entries.owner.host, buffer)),
+                None => logs.add(item, |buffer| logs::write(log, &mut entries, buffer)),
             }
         }
         for payloads in [logs, events] {
@@ -42,9 +43,9 @@ impl Encoder {
     /// The points of a batch at some indexes as requests.
     pub(crate) fn encode(&self, batch: &MetricBatch, items: &[u32]) -> Encoded {
         let host = self.hostname.as_deref().or(batch.resource.host()).unwrap_or_default();
-        let mut series = Payloads::new(&series::LAYOUT, self.compression);
-        let mut sketches = Payloads::new(&sketches::LAYOUT, self.compression);
-        let mut checks = Payloads::new(&check_run::LAYOUT, self.compression);
+        let mut series = Payloads::new(&series::LAYOUT, self.compression, items.len());
+        let mut sketches = Payloads::new(&sketches::LAYOUT, self.compression, items.len());
+        let mut checks = Payloads::new(&check_run::LAYOUT, self.compression, items.len());
         let mut encoded = Encoded::default();
         for &item in items {
             let Some(point) = batch.points.get(item as usize) else {

@@ -11,17 +11,23 @@ const DEVICE: &str = "device:";
 /// `host:<name>` is the host. The receiver takes out a client's own; what is left was set on the way (by `tagging`).
 const HOST: &str = "host:";
 
+/// Whether a tag may have a meaning of its own: most have not, and their first letter tells it.
+fn may_be_special(tag: &str) -> bool {
+    matches!(tag.as_bytes().first(), Some(b'd' | b'h'))
+}
+
 /// The host of a point: the last that its tags say, else the client's own (an empty one says "none"), else `host`. Empty
 /// means that there is none.
 pub(crate) fn host_of<'a>(context: &'a Context, host: &'a str) -> &'a str {
-    let tagged = context.tags().iter().filter_map(|tag| tag.strip_prefix(HOST)).last();
+    let special = context.tags().iter().filter(|tag| may_be_special(tag));
+    let tagged = special.filter_map(|tag| tag.strip_prefix(HOST)).last();
     tagged.or(context.host()).unwrap_or(host)
 }
 
 /// The resources of a series as type and name: first the host, then what its tags say, as the Agent has it.
 pub(crate) fn resources<'a>(host: &'a str, tags: &'a Tags) -> impl Iterator<Item = (&'a str, &'a str)> {
     let host = Some(("host", host)).filter(|(_, name)| !name.is_empty());
-    host.into_iter().chain(tags.iter().filter_map(resource_of_tag))
+    host.into_iter().chain(tags.iter().filter(|tag| may_be_special(tag)).filter_map(resource_of_tag))
 }
 
 fn resource_of_tag(tag: &str) -> Option<(&str, &str)> {
@@ -34,7 +40,8 @@ fn resource_of_tag(tag: &str) -> Option<(&str, &str)> {
 
 /// The tags that a series is sent with, less those that became its resources.
 pub(crate) fn series_tags(tags: &Tags) -> impl Iterator<Item = &str> {
-    point_tags(tags).filter(|tag| !tag.starts_with(DEVICE))
+    let is_resource = |tag: &str| tag.starts_with(INTERNAL) || tag.starts_with(HOST) || tag.starts_with(DEVICE);
+    tags.iter().filter(move |tag| !may_be_special(tag) || !is_resource(tag))
 }
 
 /// The tags that a sketch or a service check is sent with; those have no resources but the host, so `device:` stays.

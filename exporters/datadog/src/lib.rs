@@ -12,6 +12,7 @@ mod config;
 mod encode;
 mod events;
 mod exporter;
+mod json;
 mod key;
 mod labels;
 mod log_entry;

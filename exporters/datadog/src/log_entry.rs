@@ -1,11 +1,13 @@
-//! One log record as the JSON object that Datadog's intake takes.
+//! Log records as the JSON objects that Datadog's intake takes, written straight from the model.
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use hornpipe_model::{Log, LogSource, Severity, Timestamp, Value};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
+use crate::json;
 use crate::labels::public_tags;
 use crate::logs::Owner;
 
@@ -25,47 +27,71 @@ const RESERVED: [&str; 12] = [
     "otel.span_id",
 ];
 
-/// A record to write. What is unknown is left out.
-pub(crate) struct LogEntry<'a> {
-    pub(crate) log: &'a Log,
-    pub(crate) owner: &'a Owner<'a>,
-    pub(crate) message: &'a str,
+/// Writes the records of one owner.
+pub(crate) struct Entries<'a> {
+    pub(crate) owner: Owner<'a>,
+    source: Arc<LogSource>,
+    /// What all records of `source` have in common, as it is written. Neighbours share their source, so that it is put
+    /// together once for many of them.
+    common: Vec<u8>,
 }
 
-impl Serialize for LogEntry<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let LogEntry { log, owner, message } = self;
-        let mut entry = serializer.serialize_map(None)?;
-        entry.serialize_entry("message", message)?;
+impl<'a> Entries<'a> {
+    pub(crate) fn new(owner: Owner<'a>) -> Self {
+        let mut entries = Entries { owner, source: Arc::default(), common: Vec::new() };
+        entries.write_common();
+        entries
+    }
+
+    /// Appends a record. What is unknown is left out.
+    ///
+    /// # Errors
+    /// JSON has no form for an attribute, which cannot be.
+    pub(crate) fn write(&mut self, log: &Log, message: &str, buffer: &mut Vec<u8>) -> serde_json::Result<()> {
+        buffer.extend_from_slice(b"{\"message\":");
+        json::string(buffer, message);
         let time = log.time_or_observed();
         if time != Timestamp::UNKNOWN {
-            entry.serialize_entry("timestamp", &(time.as_nanos() / 1_000_000))?;
+            json::name(buffer, "timestamp");
+            serde_json::to_writer(&mut *buffer, &(time.as_nanos() / 1_000_000))?;
         }
-        let texts = [
-            ("status", status(log)),
-            ("hostname", owner.host),
-            ("service", first(&log.source.service, owner.service)),
-            ("ddsource", first(&log.source.source, owner.source)),
-            ("ddtags", &tags(&log.source)),
-            ("event.name", &log.event_name),
-        ];
-        for (key, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
-            entry.serialize_entry(key, text)?;
+        json::entry(buffer, "status", status(log));
+        if !Arc::ptr_eq(&self.source, &log.source) {
+            self.source = Arc::clone(&log.source);
+            self.write_common();
         }
+        buffer.extend_from_slice(&self.common);
+        json::entry(buffer, "event.name", &log.event_name);
         if log.trace_id != [0; 16] {
             let [.., a, b, c, d, e, f, g, h] = log.trace_id;
             // Datadog correlates by the low half, as a decimal number.
-            entry.serialize_entry("dd.trace_id", &u64::from_be_bytes([a, b, c, d, e, f, g, h]).to_string())?;
-            entry.serialize_entry("otel.trace_id", &hexadecimal(&log.trace_id))?;
+            json::entry(buffer, "dd.trace_id", &u64::from_be_bytes([a, b, c, d, e, f, g, h]).to_string());
+            json::entry(buffer, "otel.trace_id", &hexadecimal(&log.trace_id));
         }
         if log.span_id != [0; 8] {
-            entry.serialize_entry("dd.span_id", &u64::from_be_bytes(log.span_id).to_string())?;
-            entry.serialize_entry("otel.span_id", &hexadecimal(&log.span_id))?;
+            json::entry(buffer, "dd.span_id", &u64::from_be_bytes(log.span_id).to_string());
+            json::entry(buffer, "otel.span_id", &hexadecimal(&log.span_id));
         }
         for (key, value) in &log.attributes {
-            entry.serialize_entry(&*attribute_key(key), &Json(value))?;
+            buffer.push(b',');
+            json::string(buffer, &attribute_key(key));
+            buffer.push(b':');
+            match value {
+                Value::String(text) => json::string(buffer, text),
+                other => serde_json::to_writer(&mut *buffer, &Json(other))?,
+            }
         }
-        entry.end()
+        buffer.push(b'}');
+        Ok(())
+    }
+
+    fn write_common(&mut self) {
+        let Entries { owner, source, common } = self;
+        common.clear();
+        json::entry(common, "hostname", owner.host);
+        json::entry(common, "service", first(&source.service, owner.service));
+        json::entry(common, "ddsource", first(&source.source, owner.source));
+        json::entry(common, "ddtags", &tags(source));
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use hornpipe_engine::component::{Reason, reason};
 use hornpipe_model::{Body, Log, Resource, Signal, Value};
 
-use crate::log_entry::{Json, LogEntry};
+use crate::log_entry::{Entries, Json};
 use crate::payload::Layout;
 
 /// At most 1,000 records and 5 MB before compression (Datadog's API); nothing is said about bytes as sent.
@@ -49,22 +49,20 @@ impl<'a> Owner<'a> {
 ///
 /// # Errors
 /// Its attributes alone are more than the intake takes of a record.
-pub(crate) fn write(log: &Log, owner: &Owner<'_>, buffer: &mut Vec<u8>) -> Result<usize, Reason> {
+pub(crate) fn write(log: &Log, entries: &mut Entries<'_>, buffer: &mut Vec<u8>) -> Result<usize, Reason> {
+    let mut write =
+        |message: &str, buffer: &mut Vec<u8>| entries.write(log, message, buffer).map_err(|_| reason::UNSUPPORTED);
     let message = message(&log.body)?;
     let start = buffer.len();
-    write_entry(log, owner, &message, buffer)?;
+    write(&message, buffer)?;
     let bytes = buffer.len() - start;
     if bytes > MAX_RECORD_BYTES {
         buffer.truncate(start);
         let others = bytes - message.chars().map(json_bytes).sum::<usize>();
         let room = MAX_RECORD_BYTES.checked_sub(others + CUT.len()).ok_or(reason::TOO_LARGE)?;
-        write_entry(log, owner, &format!("{}{CUT}", within(&message, room)), buffer)?;
+        write(&format!("{}{CUT}", within(&message, room)), buffer)?;
     }
     Ok(1)
-}
-
-fn write_entry(log: &Log, owner: &Owner<'_>, message: &str, buffer: &mut Vec<u8>) -> Result<(), Reason> {
-    serde_json::to_writer(buffer, &LogEntry { log, owner, message }).map_err(|_| reason::UNSUPPORTED)
 }
 
 /// The text of a record, which for a typed body is its JSON: the intake reads JSON in messages.

@@ -30,7 +30,9 @@ pub(crate) struct Layout {
 pub(crate) struct Payloads {
     layout: &'static Layout,
     compression: Compression,
-    /// The items of the request in the making, each with what stands between items before it.
+    /// How many items there may be, for the size of the buffer.
+    items: usize,
+    /// The body of the request in the making, without its end.
     buffer: Vec<u8>,
     pieces: Vec<Piece>,
     points: usize,
@@ -47,10 +49,12 @@ struct Piece {
 }
 
 impl Payloads {
-    pub(crate) fn new(layout: &'static Layout, compression: Compression) -> Self {
+    /// For at most so many items.
+    pub(crate) fn new(layout: &'static Layout, compression: Compression, items: usize) -> Self {
         Payloads {
             layout,
             compression,
+            items,
             buffer: Vec::new(),
             pieces: Vec::new(),
             points: 0,
@@ -61,21 +65,30 @@ impl Payloads {
 
     /// Adds an item. `write` appends its bytes and tells how many points they hold, or why there are none.
     pub(crate) fn add(&mut self, item: u32, write: impl FnOnce(&mut Vec<u8>) -> Result<usize, Reason>) {
+        let before = self.buffer.len();
+        let is_first = self.pieces.is_empty();
+        self.buffer.extend_from_slice(if is_first { self.layout.before } else { self.layout.between });
         let mut start = self.buffer.len();
-        self.buffer.extend_from_slice(self.layout.between);
         let points = match write(&mut self.buffer) {
             Ok(points) => points,
-            Err(reason) => return self.drop_from(start, reason),
+            Err(reason) => return self.drop_from(before, reason),
         };
         let first = self.pieces.first().map_or(start, |piece| piece.start);
-        if !self.fits(first, self.buffer.len(), self.points + points) && !self.pieces.is_empty() {
+        if !self.fits(first, self.points + points) && !is_first {
             let last = self.buffer.split_off(start);
+            self.buffer.truncate(before);
             self.close();
-            self.buffer = last;
-            start = 0;
+            self.buffer.extend_from_slice(self.layout.before);
+            start = self.buffer.len();
+            self.buffer.extend_from_slice(&last);
         }
-        if !self.fits(start, self.buffer.len(), self.points + points) && self.pieces.is_empty() {
-            return self.drop_from(start, reason::TOO_LARGE);
+        if self.pieces.is_empty() {
+            if !self.fits(start, points) {
+                return self.drop_from(0, reason::TOO_LARGE);
+            }
+            // The others are probably as long: that saves moving the buffer as it grows.
+            let likely = (self.buffer.len() - start).saturating_mul(self.items);
+            self.buffer.reserve(likely.min(self.layout.max_bytes));
         }
         self.pieces.push(Piece { item, start, end: self.buffer.len() });
         self.points += points;
@@ -93,8 +106,9 @@ impl Payloads {
         *self.dropped.entry(reason).or_default() += 1;
     }
 
-    fn fits(&self, start: usize, end: usize, points: usize) -> bool {
-        let items = end - start - self.layout.between.len();
+    /// Whether the items from `start` on fit into one request.
+    fn fits(&self, start: usize, points: usize) -> bool {
+        let items = self.buffer.len() - start;
         let body = self.layout.before.len() + items + self.layout.after.len();
         body <= self.layout.max_bytes && points <= self.layout.max_points
     }
@@ -102,16 +116,17 @@ impl Payloads {
     /// Turns what is in the making into requests.
     fn close(&mut self) {
         let pieces = std::mem::take(&mut self.pieces);
-        self.send(&pieces);
+        if !pieces.is_empty() {
+            self.buffer.extend_from_slice(self.layout.after);
+            let body = self.compression.compress(&self.buffer);
+            self.push(body, &pieces);
+        }
         self.buffer.clear();
         self.points = 0;
     }
 
-    /// Makes one request of the pieces, or two of their halves where it would be too long as sent.
-    fn send(&mut self, pieces: &[Piece]) {
-        let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return };
-        let items = self.buffer.get(first.start + self.layout.between.len()..last.end).unwrap_or_default();
-        let body = self.compression.compress(&[self.layout.before, items, self.layout.after].concat());
+    /// Makes one request of the pieces, whose body is given, or two of their halves where it is too long as sent.
+    fn push(&mut self, body: Vec<u8>, pieces: &[Piece]) {
         if body.len() <= self.layout.max_sent_bytes {
             self.requests.push(Request {
                 route: self.layout.route,
@@ -121,11 +136,20 @@ impl Payloads {
             });
         } else if pieces.len() > 1 {
             let (left, right) = pieces.split_at(pieces.len() / 2);
-            self.send(left);
-            self.send(right);
+            for half in [left, right] {
+                let body = self.body(half);
+                self.push(body, half);
+            }
         } else {
             *self.dropped.entry(reason::TOO_LARGE).or_default() += 1;
         }
+    }
+
+    /// The body of some pieces that stand behind one another.
+    fn body(&self, pieces: &[Piece]) -> Vec<u8> {
+        let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return Vec::new() };
+        let items = self.buffer.get(first.start..last.end).unwrap_or_default();
+        self.compression.compress(&[self.layout.before, items, self.layout.after].concat())
     }
 }
 
@@ -148,7 +172,7 @@ mod tests {
     };
 
     fn encode(layout: &'static Layout, items: &[(usize, usize)]) -> Encoded {
-        let mut payloads = Payloads::new(layout, Compression::None);
+        let mut payloads = Payloads::new(layout, Compression::None, items.len());
         for (index, &(bytes, points)) in items.iter().enumerate() {
             payloads.add(index as u32, |buffer| {
                 buffer.resize(buffer.len() + bytes, b'0' + index as u8 % 10);
@@ -192,7 +216,7 @@ mod tests {
 
     #[test]
     fn an_item_that_cannot_be_written_leaves_nothing_behind() {
-        let mut payloads = Payloads::new(&SMALL, Compression::None);
+        let mut payloads = Payloads::new(&SMALL, Compression::None, 2);
         payloads.add(0, |buffer| {
             buffer.extend_from_slice(b"half");
             Err(reason::NOT_FINITE)

@@ -23,9 +23,17 @@ impl<'a> Writer<'a> {
     }
 
     /// One value of a `repeated string`, also an empty one.
+    #[inline]
     pub(crate) fn repeated_string(&mut self, field: u32, value: &str) {
-        self.key(field, LENGTH_DELIMITED);
-        self.varint(value.len() as u64);
+        match u8::try_from(value.len()) {
+            Ok(length) if length < 0x80 && field < 16 => {
+                self.0.extend_from_slice(&[(field << 3 | LENGTH_DELIMITED) as u8, length]);
+            }
+            _ => {
+                self.key(field, LENGTH_DELIMITED);
+                self.varint(value.len() as u64);
+            }
+        }
         self.0.extend_from_slice(value.as_bytes());
     }
 
@@ -61,25 +69,55 @@ impl<'a> Writer<'a> {
 
     /// A nested message, also an empty one; `write` adds its fields.
     ///
-    /// Its length stands before it and is known after it. One byte is kept free; the rare longer message is moved to
-    /// make room, which costs less than writing every message twice to measure it.
+    /// Its length stands before it and is known after it. One byte is kept free; a message of another length is moved to
+    /// fit, which costs less than measuring every message before it is written.
+    #[inline]
     pub(crate) fn message(&mut self, field: u32, write: impl FnOnce(&mut Writer<'_>)) {
-        self.key(field, LENGTH_DELIMITED);
-        let length_at = self.0.len();
-        self.0.push(0);
-        let start = self.0.len();
-        write(&mut Writer(self.0));
-        let (bytes, used) = encode_varint((self.0.len() - start) as u64);
-        self.0.splice(length_at..start, bytes.into_iter().take(used));
+        self.message_with_room(field, 1, write);
     }
 
+    /// The same for a message that is rarely shorter than 128 bytes: two bytes are kept free.
+    #[inline]
+    pub(crate) fn long_message(&mut self, field: u32, write: impl FnOnce(&mut Writer<'_>)) {
+        self.message_with_room(field, 2, write);
+    }
+
+    #[inline]
+    fn message_with_room(&mut self, field: u32, room: usize, write: impl FnOnce(&mut Writer<'_>)) {
+        self.key(field, LENGTH_DELIMITED);
+        let length_at = self.0.len();
+        self.0.resize(length_at + room, 0);
+        write(&mut Writer(self.0));
+        let (bytes, used) = encode_varint((self.0.len() - length_at - room) as u64);
+        if used != room {
+            self.make_room(length_at, room, used);
+        }
+        for (place, byte) in self.0.iter_mut().skip(length_at).zip(bytes.iter().take(used)) {
+            *place = *byte;
+        }
+    }
+
+    /// Moves what stands behind some bytes, so that there are others as many as needed.
+    #[cold]
+    fn make_room(&mut self, at: usize, room: usize, needed: usize) {
+        let end = self.0.len();
+        self.0.resize(end.max(end + needed - room), 0);
+        self.0.copy_within(at + room..end, at + needed);
+        self.0.truncate(end + needed - room);
+    }
+
+    #[inline]
     fn key(&mut self, field: u32, wire_type: u32) {
         self.varint(u64::from(field << 3 | wire_type));
     }
 
-    fn varint(&mut self, value: u64) {
-        let (bytes, used) = encode_varint(value);
-        self.0.extend(bytes.into_iter().take(used));
+    #[inline]
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
     }
 }
 
@@ -137,7 +175,12 @@ mod tests {
         writer.int64(4, sample.int);
         writer.packed_sint32(7, &sample.keys);
         writer.packed_uint32(8, &sample.counts);
-        sample.nested.iter().for_each(|nested| writer.message(20, |writer| write(nested, writer)));
+        for (index, nested) in sample.nested.iter().enumerate() {
+            match index % 2 {
+                0 => writer.message(20, |writer| write(nested, writer)),
+                _ => writer.long_message(20, |writer| write(nested, writer)),
+            }
+        }
     }
 
     fn bytes(sample: &Sample) -> Vec<u8> {
@@ -160,7 +203,7 @@ mod tests {
     fn lengths_of_any_size_stand_before_their_message() {
         for length in [0, 1, 124, 125, 126, 127, 128, 16_380, 16_384, 3_000_000] {
             let inner = Sample { text: "x".repeat(length), ..Sample::default() };
-            let outer = Sample { nested: vec![inner], ..Sample::default() };
+            let outer = Sample { nested: vec![inner.clone(), inner], ..Sample::default() };
             assert_eq!(bytes(&outer), outer.encode_to_vec(), "{length}");
         }
     }

@@ -119,7 +119,7 @@ fn write_series(point: &MetricPoint, host: &str, series: &Series<'_>, buffer: &m
     }
     let time = PointTime::of(&point.window);
     let tags = point.context.tags();
-    Writer::new(buffer).message(SERIES, |message| {
+    Writer::new(buffer).long_message(SERIES, |message| {
         for (kind, name) in resources(host_of(&point.context, host), tags) {
             message.message(1, |resource| {
                 resource.string(1, kind);

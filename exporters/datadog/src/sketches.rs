@@ -35,7 +35,7 @@ pub(crate) fn write(point: &MetricPoint, samples: &Samples, host: &str, buffer: 
         return Err(EMPTY);
     }
     let sketch = AgentSketch::from(samples);
-    Writer::new(buffer).message(SKETCHES, |message| {
+    Writer::new(buffer).long_message(SKETCHES, |message| {
         message.string(1, point.context.name());
         message.string(2, host_of(&point.context, host));
         point_tags(point.context.tags()).for_each(|tag| message.repeated_string(4, tag));

@@ -89,7 +89,7 @@ fn records() -> Vec<Log> {
     let text = |text: &str| log(Body::Text(text.into()));
     let nested = Value::Map(vec![
         ("list".to_owned(), Value::Array(vec![Value::Int(i64::MIN), Value::Bool(true), Value::Double(0.1)])),
-        ("bytes".to_owned(), Value::Bytes(vec![0, 255].into())),
+        ("bytes".to_owned(), Value::Bytes(vec![0, 255])),
         ("not_a_number".to_owned(), Value::Double(f64::NAN)),
     ]);
     let every_escape: String = (0..0x80).filter_map(char::from_u32).collect();
