@@ -7,7 +7,7 @@ use hornpipe_model::Timestamp;
 use smallvec::SmallVec;
 
 use crate::aliases::Alias;
-use crate::budget::SampleBudget;
+use crate::budget::ValueBudget;
 use crate::config::Dialect;
 use crate::contexts::{ContextLimit, Contexts, Created, FILTERED};
 use crate::cut::cut;
@@ -70,7 +70,7 @@ pub(crate) struct Tally {
 #[derive(Debug)]
 pub(crate) struct Aggregator {
     dialect: Dialect,
-    budget: SampleBudget,
+    budget: ValueBudget,
     contexts: Contexts,
     slab: Slab,
     /// The values of the line at hand; kept to save its allocation.
@@ -114,11 +114,11 @@ impl Aggregator {
     /// An empty window and no series; names stay as they are.
     #[cfg(test)]
     pub(crate) fn new(limit: Arc<ContextLimit>, dialect: Dialect) -> Self {
-        Aggregator::with(limit, dialect, Naming::default(), SampleBudget::default())
+        Aggregator::with(limit, dialect, Naming::default(), ValueBudget::default())
     }
 
     /// An empty window and no series.
-    pub(crate) fn with(limit: Arc<ContextLimit>, dialect: Dialect, naming: Naming, budget: SampleBudget) -> Self {
+    pub(crate) fn with(limit: Arc<ContextLimit>, dialect: Dialect, naming: Naming, budget: ValueBudget) -> Self {
         Aggregator {
             dialect,
             budget,

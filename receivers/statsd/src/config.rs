@@ -62,8 +62,8 @@ pub struct StatsdConfig {
     /// How many series (name, type, tags and host) are known at once, at least 1. Lines of further ones are dropped with
     /// the reason `context_limit`. A series takes about half a kilobyte.
     pub max_contexts: usize,
-    /// How much memory the values of histograms, timers and distributions may take in a window, at least `64KiB`. When it is
-    /// used up, the series with the most values become sketches, which are exact to 1/128.
+    /// How much memory the values of histograms, timers, distributions and sets may take in a window, at least `64KiB`. When it
+    /// is used up, the series with the most values become sketches, which are exact to 1/128, and the largest sets estimates.
     pub max_sample_bytes: ByteSize,
     /// The receive buffer of a UDP or Unix datagram socket, in which datagrams wait while nobody reads; 0 means for UDP 4MiB or
     /// as much of it as the system allows, for a Unix socket what the system gives. Raise it, and the system's limit, where `hornpipe_statsd_kernel_drops` grows.

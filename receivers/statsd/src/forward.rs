@@ -105,8 +105,9 @@ fn own_address(target: &str) -> String {
 
 /// Whether a packet to `address` would come to our socket at `own`.
 fn reaches(own: SocketAddr, address: SocketAddr) -> bool {
-    let is_here = own.ip() == address.ip() || (own.ip().is_unspecified() && address.ip().is_loopback());
-    own.port() == address.port() && is_here
+    // Only an address of this machine can be bound.
+    let is_here = || UdpSocket::bind((address.ip(), 0)).is_ok();
+    own.port() == address.port() && (own.ip() == address.ip() || (own.ip().is_unspecified() && is_here()))
 }
 
 /// The first packet's worth of whole lines, and what follows.

@@ -7,6 +7,8 @@ use hashbrown::HashSet;
 /// Up to so many members are kept, and so many bytes of them; beyond either their number is an estimate.
 const EXACT_MEMBERS: usize = 16_384;
 const EXACT_BYTES: usize = 1 << 20;
+/// What a member takes beside its bytes: its place in the table, of which some are free, and what the allocator adds.
+const MEMBER_OVERHEAD: usize = 48;
 
 /// The different members that a set got in one window.
 #[derive(Debug)]
@@ -24,23 +26,44 @@ impl Default for Members {
 }
 
 impl Members {
-    /// Adds a member.
+    /// Adds a member. Returns the memory that this took.
     #[inline]
-    pub(crate) fn insert(&mut self, member: &[u8]) {
+    pub(crate) fn insert(&mut self, member: &[u8]) -> usize {
         match self {
             // Looked up first: a member that is there already costs no allocation.
-            Members::Exact(members, _) if members.contains(member) => {}
+            Members::Exact(members, _) if members.contains(member) => 0,
             Members::Exact(..) => self.insert_new(member),
-            Members::Estimated(registers) => registers.insert(member),
+            Members::Estimated(registers) => {
+                registers.insert(member);
+                0
+            }
         }
     }
 
-    fn insert_new(&mut self, member: &[u8]) {
-        let Members::Exact(members, bytes) = self else { return };
+    fn insert_new(&mut self, member: &[u8]) -> usize {
+        let Members::Exact(members, bytes) = self else { return 0 };
         *bytes += member.len();
         members.insert(member.into());
         if members.len() > EXACT_MEMBERS || *bytes > EXACT_BYTES {
-            *self = Members::Estimated(Box::new(self.to_registers()));
+            self.give_up_members();
+        }
+        member.len() + MEMBER_OVERHEAD
+    }
+
+    /// Goes on with an estimate.
+    pub(crate) fn give_up_members(&mut self) {
+        if let Members::Exact(members, _) = self {
+            let mut registers = Registers::new();
+            members.iter().for_each(|member| registers.insert(member));
+            *self = Members::Estimated(Box::new(registers));
+        }
+    }
+
+    /// The memory that the members take, or what stands for them.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Members::Exact(members, bytes) => bytes + members.len() * MEMBER_OVERHEAD,
+            Members::Estimated(_) => Registers::COUNT,
         }
     }
 
@@ -49,7 +72,9 @@ impl Members {
         match (&mut *self, &mut *other) {
             (_, Members::Exact(more, bytes)) => {
                 *bytes = 0;
-                more.drain().for_each(|member| self.insert(&member));
+                more.drain().for_each(|member| {
+                    self.insert(&member);
+                });
             }
             (Members::Estimated(registers), Members::Estimated(more)) => {
                 registers.merge(more);
@@ -78,14 +103,6 @@ impl Members {
     /// Whether the number is an estimate.
     pub(crate) fn is_estimated(&self) -> bool {
         matches!(self, Members::Estimated(_))
-    }
-
-    fn to_registers(&self) -> Registers {
-        let mut registers = Registers::new();
-        if let Members::Exact(members, _) = self {
-            members.iter().for_each(|member| registers.insert(member));
-        }
-        registers
     }
 }
 
@@ -172,7 +189,9 @@ mod tests {
 
     fn filled(numbers: std::ops::Range<usize>) -> Members {
         let mut members = Members::default();
-        numbers.for_each(|number| members.insert(format!("user-{number}").as_bytes()));
+        numbers.for_each(|number| {
+            members.insert(format!("user-{number}").as_bytes());
+        });
         members
     }
 
@@ -183,10 +202,11 @@ mod tests {
     #[test]
     fn a_set_is_exact_up_to_its_limit_and_an_estimate_beyond() {
         let mut members = filled(0..EXACT_MEMBERS);
-        members.insert(b"user-7");
+        assert_eq!((members.insert(b"user-7"), members.insert(b"user-8")), (0, 0));
         assert_eq!((members.count(), members.is_estimated()), (16_384.0, false));
         members.insert(b"one more");
         assert!(is_about(&members, EXACT_MEMBERS + 1), "{}", members.count());
+        assert_eq!((members.insert(b"another"), members.bytes()), (0, 16 << 10));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use hornpipe_model::Signal;
 use tokio::sync::oneshot;
 
 use crate::aggregate::{Aggregator, Handover};
-use crate::budget::SampleBudget;
+use crate::budget::ValueBudget;
 use crate::config::Dialect;
 use crate::contexts::ContextLimit;
 use crate::forward::Forwarder;
@@ -45,8 +45,8 @@ pub(crate) struct ReaderContext {
     pub(crate) dialect: Dialect,
     /// Rules for names.
     pub(crate) naming: Naming,
-    /// How much memory the samples of each may take.
-    pub(crate) budget: SampleBudget,
+    /// How much memory the samples and members of each may take.
+    pub(crate) budget: ValueBudget,
     /// Tags of the origin that series get.
     pub(crate) origin: OriginTags,
     /// Bounds of what is read.

@@ -11,7 +11,7 @@ use hornpipe_engine::{Batch, Clock, Shutdown};
 use hornpipe_model::{LogBatch, MetricBatch, Scope, Signal, Window};
 
 use crate::StatsdConfig;
-use crate::budget::SampleBudget;
+use crate::budget::ValueBudget;
 use crate::contexts::ContextLimit;
 use crate::flush::{Merger, Now};
 use crate::forward::Forwarder;
@@ -58,9 +58,12 @@ impl StatsdReceiver {
             naming: Naming::compile(&config, &mut ignored),
             origin: OriginTags::of(&config),
             forwarder: forwarder.map(Arc::new),
-            budget: SampleBudget::of_each(config.max_sample_bytes.as_usize(), sockets.len()),
+            budget: ValueBudget::of_each(config.max_sample_bytes.as_usize(), sockets.len()),
             limits: Limits { largest: config.max_datagram_bytes.as_usize(), connections: config.max_connections },
         };
+        // A receiver before this one, with other settings, may have said something else.
+        context.telemetry.set_fact("forwards to", config.forward_to.clone());
+        context.telemetry.set_fact("Unix datagrams", "");
         let mut readers = Vec::with_capacity(sockets.len());
         let mut addresses = Vec::with_capacity(sockets.len());
         let mut listening: Vec<Listening> = Vec::with_capacity(sockets.len());

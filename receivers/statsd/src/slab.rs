@@ -23,8 +23,8 @@ pub(crate) struct Slab {
     pub(crate) timed: Vec<TimedPoint>,
     /// Events, which go to the logs pipelines.
     pub(crate) events: Vec<ReceivedEvent>,
-    /// An upper bound of the bytes that its samples take.
-    pub(crate) sample_bytes: usize,
+    /// An upper bound of the bytes that its samples and members take.
+    pub(crate) value_bytes: usize,
     /// How many lines all of it stands for, events left out.
     pub(crate) lines: u64,
 }
@@ -89,9 +89,9 @@ impl Slab {
                     *cell = Cell::Gauge { value, arrival };
                 }
             }
-            Kind::Set => add_to_set(cell, sample.member),
+            Kind::Set => self.value_bytes += add_to_set(cell, sample.member),
             Kind::Histogram | Kind::Timing | Kind::Distribution => {
-                self.sample_bytes += sample_bytes(values.len(), sample.rate);
+                self.value_bytes += sample_bytes(values.len(), sample.rate);
                 add_to_samples(cell, sample.rate, values);
             }
         }
@@ -118,15 +118,12 @@ impl Slab {
             }
         }
         self.lines = 0;
-        self.sample_bytes = 0;
+        self.value_bytes = 0;
     }
 
-    /// The samples of all histograms, timers and distributions that have some.
-    pub(crate) fn samples(&mut self) -> impl Iterator<Item = &mut Samples> {
-        self.cells.iter_mut().filter_map(|cell| match cell {
-            Cell::Samples(samples) if !samples.is_empty() => Some(samples.as_mut()),
-            _ => None,
-        })
+    /// The values of all series that have one.
+    pub(crate) fn values(&mut self) -> impl Iterator<Item = &mut Cell> {
+        self.cells.iter_mut().filter(|cell| cell.is_touched())
     }
 }
 
@@ -165,13 +162,11 @@ fn change_level(cell: &mut Cell, rule: GaugeRule, values: &[f64], arrival: Durat
 }
 
 #[inline]
-fn add_to_set(cell: &mut Cell, member: &[u8]) {
+fn add_to_set(cell: &mut Cell, member: &[u8]) -> usize {
     if !matches!(cell, Cell::Set(_)) {
         *cell = Cell::Set(Box::default());
     }
-    if let Cell::Set(members) = cell {
-        members.insert(member);
-    }
+    if let Cell::Set(members) = cell { members.insert(member) } else { 0 }
 }
 
 #[inline]

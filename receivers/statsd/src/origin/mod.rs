@@ -159,7 +159,10 @@ fn add_tag(tags: &mut Vec<u8>, key: &str, value: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::parse;
 
     const ID: &str = "3dc2a4c7a3b0f1e2d3c4b5a697887766554433221100ffeeddccbbaa99887766";
 
@@ -220,6 +223,30 @@ mod tests {
             write(low, &format!("a:1|c{claims}"), Sender::default()),
             format!("a:1|c{claims}|#kube_container_name:web")
         );
+    }
+
+    proptest! {
+        #[test]
+        fn any_packet_keeps_its_lines(
+            payload in proptest::collection::vec(
+                prop_oneof![any::<u8>(), proptest::sample::select(&b"\n|#:,_esc{}1Tcgms@"[..])], 0..120),
+        ) {
+            let sender = Sender { address: Some(([10, 0, 0, 7], 1).into()), pid: Some(u32::MAX) };
+            let json = r#"{"source_address_tag": "ip", "origin_detection": true, "origin_detection_client": true}"#;
+            let mut writer = OriginTags::of(&serde_json::from_str(json).unwrap()).writer().unwrap();
+            let written = writer.write(&payload, sender, Duration::ZERO);
+            let lines = |bytes: &[u8]| -> Vec<Vec<u8>> {
+                bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line).to_vec()).collect()
+            };
+            let (before, after) = (lines(&payload), lines(written));
+            prop_assert_eq!(before.len(), after.len());
+            for (before, after) in before.iter().zip(&after) {
+                let (mut one, mut other) = (Vec::new(), Vec::new());
+                let (before, after) = (parse::sample(before, &mut one), parse::sample(after, &mut other));
+                prop_assert_eq!(before.map(|sample| (sample.name, sample.kind)), after.map(|sample| (sample.name, sample.kind)));
+                prop_assert_eq!(one, other);
+            }
+        }
     }
 
     #[test]

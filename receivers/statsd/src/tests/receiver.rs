@@ -384,6 +384,7 @@ async fn names_are_mapped_filtered_and_counted_and_every_packet_is_copied() {
     let length = other.recv(&mut buffer).unwrap();
     assert_eq!(String::from_utf8_lossy(&buffer[..length]), packet);
     assert_eq!(run.own_number("hornpipe_statsd_forwarded_packets"), 1);
+    assert_eq!(run.telemetry.facts()["forwards to"], config.forward_to);
     let dropped = run.telemetry.signal(Signal::Metrics).dropped_by_reason();
     assert_eq!(dropped.into_iter().collect::<Vec<_>>(), [("filtered", 2), ("missing_type", 1)]);
     let batches = run.finish().await;
