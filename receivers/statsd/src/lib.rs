@@ -26,6 +26,7 @@ mod flush;
 mod forward;
 mod guide;
 mod hold;
+mod kernel_drops;
 mod level;
 mod listen;
 mod listener;

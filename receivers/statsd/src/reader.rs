@@ -19,6 +19,7 @@ use crate::budget::ValueBudget;
 use crate::config::Dialect;
 use crate::contexts::ContextLimit;
 use crate::forward::Forwarder;
+use crate::kernel_drops;
 use crate::listen::{Input, Limits, Piece, Socket, WakeUp, Wanted};
 use crate::naming::Naming;
 use crate::origin::{OriginTags, OriginWriter};
@@ -161,11 +162,7 @@ impl OwnCounters {
                 "{packet}",
                 "Datagrams longer than max_datagram_bytes, whose end was lost",
             ),
-            kernel_drops: telemetry.counter(
-                "hornpipe_statsd_kernel_drops",
-                "{packet}",
-                "Datagrams that the kernel dropped because its receive buffer was full",
-            ),
+            kernel_drops: kernel_drops::counter(telemetry),
             sketched: telemetry.counter(
                 "hornpipe_statsd_sketched_series",
                 "{series}",

@@ -17,6 +17,7 @@ use crate::flush::{Merger, Now};
 use crate::forward::Forwarder;
 use crate::guide::{self, Listening, Silence};
 use crate::hold::GaugeHold;
+use crate::kernel_drops::KernelDrops;
 use crate::listen::{LARGE_RECEIVE_BUFFER, Limits, Socket, enlarge_receive_buffer};
 use crate::naming::Naming;
 use crate::origin::OriginTags;
@@ -108,6 +109,7 @@ impl StatsdReceiver {
         );
         context.telemetry.set_fact("listens on", addresses.join(", "));
         let packets = packets(&context.telemetry);
+        let kernel_drops = KernelDrops::since_now(&context.telemetry);
         let scope = Scope {
             name: "hornpipe/statsd".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -128,6 +130,7 @@ impl StatsdReceiver {
             contexts,
             estimated_sets,
             overflow: Overflow::new(),
+            kernel_drops,
         })
     }
 }
@@ -166,6 +169,7 @@ struct Running {
     contexts: Arc<Counter>,
     estimated_sets: Arc<Counter>,
     overflow: Overflow,
+    kernel_drops: KernelDrops,
 }
 
 /// Waits until the open window may be closed.
@@ -184,6 +188,9 @@ impl Running {
         self.send(window, now, lines).await;
         if let Some(hint) = self.silence.hint(now.monotonic, self.packets.get()) {
             tracing::info!(receiver = self.context.id, "{hint}");
+        }
+        if let Some(news) = self.kernel_drops.news(&self.context.clock) {
+            tracing::warn!(receiver = self.context.id, "{news}");
         }
         outcome
     }

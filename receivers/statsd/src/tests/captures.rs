@@ -13,7 +13,8 @@ use crate::aggregate::{Aggregator, Tally};
 use crate::config::Dialect;
 use crate::contexts::ContextLimit;
 use crate::flush::Merger;
-use crate::listen::{Framer, Framing, Piece};
+use crate::listen::{Framer, Framing, Piece, Sender};
+use crate::origin::OriginTags;
 use crate::reason;
 use crate::slab::Slab;
 
@@ -229,6 +230,8 @@ fn every_captured_stream_gives_what_its_text_says_wherever_it_is_cut() {
 fn every_gunicorn_from_19_9_on_counts_each_request() {
     let requests = [
         ("asgi-worker", 6),
+        ("dirty", 11),
+        ("gevent", 21),
         ("gthread-backlog", 19),
         ("ipv6", 11),
         ("old-19.9.0", 17),
@@ -238,7 +241,9 @@ fn every_gunicorn_from_19_9_on_counts_each_request() {
         ("old-23.0.0", 18),
         ("old-25.0.0", 18),
         ("sync", 45),
+        ("sync-nosetproctitle", 18),
         ("sync-tags-prefix", 17),
+        ("two-apps", 22),
         ("uds", 16),
     ];
     for (name, datagrams) in captures("gunicorn") {
@@ -280,6 +285,36 @@ fn values_to_which_a_client_gave_a_time_become_points_of_that_time() {
         ("ts.old", 1_000, &MetricValue::Gauge(9.0)),
     ];
     assert_eq!(points.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn what_a_client_says_of_its_origin_becomes_tags_where_it_is_believed() {
+    let (_, datagrams) = captures("dogstatsd-client").into_iter().find(|(name, _)| name == "origin-fields").unwrap();
+    let config = serde_json::from_str(r#"{"origin_detection_client": true}"#).unwrap();
+    let mut writer = OriginTags::of(&config).writer().unwrap();
+    let mut write = |datagram: &Datagram| {
+        let bytes = writer.write(&datagram.bytes, Sender::default(), Duration::ZERO).to_vec();
+        Datagram { bytes, text: String::new() }
+    };
+    let written: Vec<Datagram> = datagrams.iter().map(&mut write).collect();
+    let (before, after) = (replay(&datagrams), replay(&written));
+    assert_eq!((before.tally.held, before.tally.events), (after.tally.held, after.tally.events));
+    let (name, pod) = ("kube_container_name:nginx-webserver", "pod_uid:75a2b6d5-3949-4afb-ad0d-92ff0674e759");
+    let container = "container_id:8c1b0b2c";
+    for (metric, expected) in [
+        ("tokens", vec![name]),
+        ("temp.c", vec![name, "room:a"]),
+        ("users.unique", vec![name]),
+        ("card.override", vec![container, name, pod]),
+        ("card.orch", vec!["a:b", name, pod]),
+        ("card.none", vec![]),
+        ("ts.all.fields", vec!["a:b", container, name, pod]),
+        ("app.nomsg", vec![]),
+    ] {
+        let all = after.points.iter().chain(&after.timed);
+        let point = all.into_iter().find(|point| point.context.name() == metric).unwrap();
+        assert_eq!(point.context.tags().iter().collect::<Vec<_>>(), expected, "{metric}");
+    }
 }
 
 #[test]
