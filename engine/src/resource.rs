@@ -7,7 +7,7 @@ use std::path::Path;
 
 use hornpipe_model::Resource;
 
-pub use host_name::{HostName, HostNameSource};
+pub use host_name::{HostName, HostNameSource, NO_HOST_NAME, is_host_name};
 
 /// Looks up an environment variable.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -113,7 +113,7 @@ mod tests {
 
     fn host(name: Option<&str>) -> HostName {
         let source = if name.is_some() { HostNameSource::Option } else { HostNameSource::Container };
-        HostName { name: name.map(str::to_owned), source }
+        HostName { name: name.map(str::to_owned), source, variable_ignored: false }
     }
 
     /// The resource of a process on a host of a name, or in a container whose own name is `system`.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use hornpipe_engine::Clock;
 use hornpipe_engine::testing::{FakeDatadog, eventually};
 
 use crate::support::{Directory, Hornpipe, Proxy, free_address, hornpipe, metrics_pipeline};
@@ -91,6 +92,26 @@ async fn a_bad_key_shows_before_any_data_and_a_new_one_in_its_file_sends_what_wa
     eventually("no error", || status(&config).contains("  datadog [OK]\n")).await;
     let log = hornpipe.stop_with_log();
     assert!(!log.contains(OTHER_KEY) && !log.contains(FakeDatadog::API_KEY), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_intake_is_too_late_for_is_dropped_and_counted_and_the_rest_delivered() {
+    let (datadog, statsd, directory) = (FakeDatadog::start().await, free_address(), Directory::new());
+    let settings = format!("{{api: {{key: {}}}, metrics: {{endpoint: \"{}\"}}}}", FakeDatadog::API_KEY, datadog.url());
+    let config = directory.write("pipeline.yaml", &metrics_pipeline(statsd, "", &[("datadog", settings)]));
+    let hornpipe = Hornpipe::start(&config, statsd);
+    let minutes_ago = |minutes: u64| Clock::system().unix().as_secs() - minutes * 60;
+    let (hour, half, quarter) = (minutes_ago(60), minutes_ago(30), minutes_ago(15));
+    hornpipe.send([
+        format!("old:1|c|T{hour}\nlate:1|c|T{half}\nnow:1|c").as_str(),
+        format!("_sc|old|0|d:{quarter}\n_sc|now|0").as_str(),
+    ]);
+    let counters = hornpipe.stop();
+    let exporter = counters.components.iter().find(|component| component.id == "datadog").unwrap();
+    assert_eq!(exporter.dropped, [("too_old".to_owned(), 2)].into());
+    assert_eq!(datadog.metrics(), ["late".to_owned(), "now".to_owned()].into());
+    assert_eq!((datadog.checks("old").len(), datadog.checks("now").len()), (0, 1));
+    datadog.assert_clean();
 }
 
 /// Metrics, a service check, an event and what the key's validation asks, to hosts that follow from the site.

@@ -14,6 +14,8 @@ pub struct HostName {
     pub name: Option<String>,
     /// Where it came from, or why there is none.
     pub source: HostNameSource,
+    /// Whether `DD_HOSTNAME` is set to something that is no host name, and so does not count.
+    pub variable_ignored: bool,
 }
 
 /// Where a host name came from, or why there is none.
@@ -54,15 +56,23 @@ impl HostName {
     /// `OTEL_RESOURCE_ATTRIBUTES`, `K8S_NODE_NAME`, and the operating system's name.
     ///
     /// The operating system's name does not count in a container that has one of its own: a backend that bills by host
-    /// would take each new container for a new host.
+    /// would take each new container for a new host. Nor does `localhost`, there or in `DD_HOSTNAME`, which is every
+    /// machine's.
     pub fn detect(option: Option<&str>, environment: Lookup<'_>) -> HostName {
         choose(option, environment, system_name, || Signs::read(environment).names_a_container())
     }
 }
 
 impl HostName {
-    /// What to do where there is no name.
+    /// What to do where there is no name, or one does not count.
     pub fn advice(&self) -> Option<String> {
+        let advice =
+            [self.missing(), self.variable_ignored.then(|| format!("DD_HOSTNAME is ignored: it {NO_HOST_NAME}"))];
+        let advice: Vec<String> = advice.into_iter().flatten().collect();
+        (!advice.is_empty()).then(|| advice.join("; "))
+    }
+
+    fn missing(&self) -> Option<String> {
         let why = match (&self.name, self.source) {
             (Some(_), _) => return None,
             (None, HostNameSource::Container) => "a container's own name would count as a new host at every start",
@@ -76,8 +86,13 @@ impl fmt::Display for HostName {
     /// `web-1 (from DD_HOSTNAME)`, or why there is none and what to do.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
-            Some(name) => write!(f, "{name} (from {})", self.source.as_str()),
-            None => write!(f, "none: {}", self.advice().unwrap_or_default()),
+            Some(name) => write!(f, "{name} (from {})", self.source.as_str())?,
+            None => f.write_str("none")?,
+        }
+        match (&self.name, self.advice()) {
+            (_, None) => Ok(()),
+            (None, Some(advice)) => write!(f, ": {advice}"),
+            (Some(_), Some(advice)) => write!(f, "; {advice}"),
         }
     }
 }
@@ -87,6 +102,27 @@ pub(super) fn system_name() -> Option<String> {
     non_empty(sysinfo::System::host_name().ok())
 }
 
+/// What a text is that [`is_host_name`] refuses, as the end of a sentence.
+pub const NO_HOST_NAME: &str = "is no host name: labels of letters, digits and hyphens with dots between them, at most 255 bytes, and not localhost";
+
+/// Whether a text can be the name of a host (RFC 1123), by the Agent's rule, which leaves `localhost` out.
+pub fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let ends_well = |end: Option<char>| end.is_some_and(|end| end.is_ascii_alphanumeric());
+        ends_well(label.chars().next())
+            && ends_well(label.chars().last())
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    text.len() <= 255 && !is_localhost(text) && text.split('.').all(is_label)
+}
+
+/// The names under which every machine knows itself (the Agent's list).
+fn is_localhost(name: &str) -> bool {
+    ["localhost", "localhost.localdomain", "localhost6.localdomain6", "ip6-localhost"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
+}
+
 fn choose(
     option: Option<&str>,
     environment: Lookup<'_>,
@@ -94,23 +130,26 @@ fn choose(
     names_a_container: impl FnOnce() -> bool,
 ) -> HostName {
     let attributes = environment("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
+    let variable = non_empty(environment("DD_HOSTNAME"));
+    let variable_ignored = variable.as_ref().is_some_and(|name| !is_host_name(name));
+    let found = |name, source| HostName { name, source, variable_ignored };
     let given = [
         (option.map(str::to_owned), HostNameSource::Option),
-        (environment("DD_HOSTNAME"), HostNameSource::DatadogVariable),
+        (variable.filter(|_| !variable_ignored), HostNameSource::DatadogVariable),
         (attribute(&attributes, Resource::HOST_NAME), HostNameSource::ResourceAttributes),
         (environment("K8S_NODE_NAME"), HostNameSource::NodeName),
     ];
     for (name, source) in given {
         if let Some(name) = non_empty(name) {
-            return HostName { name: Some(name), source };
+            return found(Some(name), source);
         }
     }
     if names_a_container() {
-        return HostName { name: None, source: HostNameSource::Container };
+        return found(None, HostNameSource::Container);
     }
-    match system() {
-        Some(name) => HostName { name: Some(name), source: HostNameSource::System },
-        None => HostName { name: None, source: HostNameSource::Nameless },
+    match system().filter(|name| !is_localhost(name)) {
+        Some(name) => found(Some(name), HostNameSource::System),
+        None => found(None, HostNameSource::Nameless),
     }
 }
 
@@ -140,16 +179,57 @@ mod tests {
             (None, &[], "system", HostNameSource::System),
         ] {
             let found = detect(option, variables, Some("system"), false);
-            assert_eq!(found, HostName { name: Some(expected.to_owned()), source });
+            assert_eq!(found, HostName { name: Some(expected.to_owned()), source, variable_ignored: false });
         }
     }
 
     #[test]
     fn in_a_container_only_a_name_that_somebody_set_counts() {
         let found = detect(None, &[], Some("3dc2a4f0b1c9"), true);
-        assert_eq!(found, HostName { name: None, source: HostNameSource::Container });
+        assert_eq!((found.name, found.source), (None, HostNameSource::Container));
         assert_eq!(detect(None, &[NODE], Some("3dc2a4f0b1c9"), true).name.as_deref(), Some("node"));
-        assert_eq!(detect(None, &[], None, false), HostName { name: None, source: HostNameSource::Nameless });
+        for system in [None, Some("localhost"), Some("LOCALHOST.localdomain")] {
+            let found = detect(None, &[], system, false);
+            assert_eq!((found.name, found.source), (None, HostNameSource::Nameless), "{system:?}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_no_host_name_does_not_count_and_is_said() {
+        for name in ["localhost", "web 1", "web_1", "-web", "a..b", "http://web"] {
+            let found = detect(None, &[("DD_HOSTNAME", name)], Some("system"), false);
+            assert_eq!((found.name.as_deref(), found.source), (Some("system"), HostNameSource::System), "{name}");
+            let words = found.to_string();
+            assert!(
+                words.starts_with("system (from the operating system); DD_HOSTNAME is ignored: it is no"),
+                "{words}"
+            );
+        }
+        let found = detect(None, &[("DD_HOSTNAME", "localhost")], None, false).to_string();
+        assert!(found.starts_with("none: ") && found.contains("; DD_HOSTNAME is ignored"), "{found}");
+    }
+
+    #[test]
+    fn host_names_are_those_of_rfc_1123_without_localhost() {
+        let long = format!("{}.example", "x".repeat(247));
+        for name in ["web-1", "web1.example.com", "1", "A-b.C", "localhost.example", &long] {
+            assert!(is_host_name(name), "{name}");
+        }
+        for name in [
+            "",
+            ".",
+            "a.",
+            ".a",
+            "a b",
+            "a_b",
+            "web-",
+            "größe",
+            "ip6-localhost",
+            "localhost6.localdomain6",
+            &(long.clone() + "x"),
+        ] {
+            assert!(!is_host_name(name), "{name}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use hornpipe_engine::component::{BuildContext, BuildError, ComponentType, Export
 use hornpipe_engine::config::{Duration, Report, Secret};
 use hornpipe_engine::delivery::{DeliveryConfig, QueueConfig, RetryConfig};
 use hornpipe_engine::http::{Compression, Endpoint, InvalidEndpoint, TlsConfig};
+use hornpipe_engine::resource::{NO_HOST_NAME, is_host_name};
 use hornpipe_model::Signal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,8 +24,8 @@ pub struct DatadogConfig {
     pub metrics: MetricsConfig,
     /// Where logs go.
     pub logs: LogsConfig,
-    /// The host of everything sent, whatever its resource says; a client's own `host:` tag still wins. Default: the
-    /// resource's `host.name`.
+    /// The host of everything sent, whatever its resource says; a client's own `host:` tag still wins. What is no host name
+    /// (RFC 1123) or `localhost` is ignored, with a warning. Default: the resource's `host.name`.
     pub hostname: Option<String>,
     /// Compression of requests: `zstd`, `gzip`, `deflate` or `none`. Change it only for a proxy that must read them.
     pub compression: Compression,
@@ -106,6 +107,9 @@ impl ExporterConfig for DatadogConfig {
             validate_endpoint("metrics.endpoint", self.endpoint(), report);
             validate_endpoint("logs.endpoint", self.logs_endpoint(), report);
         }
+        if self.hostname.as_deref().is_some_and(|name| !name.is_empty()) && self.hostname().is_none() {
+            report.warning("hostname", format!("is ignored: it {NO_HOST_NAME}"));
+        }
         self.tls.validate("tls", report);
         self.delivery().validate(report);
     }
@@ -132,6 +136,11 @@ impl DatadogConfig {
         } else {
             report.error("api.key", problem);
         }
+    }
+
+    /// The host of everything sent, where one is set that can be one.
+    pub(crate) fn hostname(&self) -> Option<&str> {
+        self.hostname.as_deref().map(str::trim).filter(|name| is_host_name(name))
     }
 
     /// The base URL of the intake for all but logs.
@@ -226,6 +235,10 @@ mod tests {
             (logs("https://proxy.corp/datadog"), vec![]),
             (logs("proxy.corp:8080"), error("logs.endpoint")),
             (logs("http://proxy.corp:8080"), warning("logs.endpoint")),
+            (config(|config| config.hostname = Some("web1.example.com".to_owned())), vec![]),
+            (config(|config| config.hostname = Some(String::new())), vec![]),
+            (config(|config| config.hostname = Some("localhost".to_owned())), warning("hostname")),
+            (config(|config| config.hostname = Some("web 1".to_owned())), warning("hostname")),
             (config(|config| config.tls.cert_file = Some("client.pem".into())), error("tls.cert_file")),
             (config(|config| config.retry_on_failure.multiplier = 0.5), error("retry_on_failure.multiplier")),
         ];
@@ -274,6 +287,15 @@ retry_on_failure:
             own.endpoint().unwrap().join("/api/v2/series").to_string(),
             "http://localhost:1/intake/api/v2/series"
         );
+    }
+
+    #[test]
+    fn a_hostname_that_is_none_does_not_count() {
+        for (set, counts) in
+            [("web1", Some("web1")), (" web1\n", Some("web1")), ("localhost", None), ("web 1", None), ("", None)]
+        {
+            assert_eq!(config(|config| config.hostname = Some(set.to_owned())).hostname(), counts, "{set:?}");
+        }
     }
 
     #[test]

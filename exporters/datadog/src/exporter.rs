@@ -24,6 +24,9 @@ const AGENT_PAYLOAD: &str = "4.87.0";
 const DD_EVP_ORIGIN: HeaderName = HeaderName::from_static("dd-evp-origin");
 const DD_EVP_ORIGIN_VERSION: HeaderName = HeaderName::from_static("dd-evp-origin-version");
 
+/// The exporter's own number about its key.
+const KEY_VALID: &str = "hornpipe_exporter_api_key_valid";
+
 /// The intake refuses points older than an hour; five minutes are kept back for clocks that differ.
 const METRICS_MAX_AGE: Duration = Duration::from_secs(55 * 60);
 /// Service checks it takes up to ten minutes old; one is kept back.
@@ -54,11 +57,10 @@ impl DatadogExporter {
         let endpoint = config.endpoint().map_err(unusable("metrics.endpoint"))?;
         let client = HttpClient::with_proxies(&config.tls, &proxies(), context.clock.clone())?;
         let intake = Intake { id: context.id, site: config.api.site.clone() };
+        let valid = context.telemetry.gauge(KEY_VALID, "1", "0 while Datadog refuses the API key, else 1");
+        valid.set(1);
         Ok(DatadogExporter {
-            encoder: Encoder {
-                hostname: config.hostname.clone().filter(|hostname| !hostname.is_empty()),
-                compression: config.compression,
-            },
+            encoder: Encoder { hostname: config.hostname().map(str::to_owned), compression: config.compression },
             key: ApiKey::new(&config.api.key)?,
             validation: Validation {
                 endpoint: validation::endpoint(&endpoint),
@@ -66,6 +68,7 @@ impl DatadogExporter {
                 clock: context.clock,
                 telemetry: context.telemetry,
                 intake: intake.clone(),
+                valid,
             },
             client,
             endpoint,
@@ -80,10 +83,16 @@ impl DatadogExporter {
         let is_logs = request.route == logs::LAYOUT.route;
         let endpoint = if is_logs { &self.logs_endpoint } else { &self.endpoint }.join(request.route);
         let headers = self.headers(key, request.route);
-        match self.client.post(&endpoint, headers, request.body.clone()).await {
+        let outcome = match self.client.post(&endpoint, headers, request.body.clone()).await {
             Ok(response) => self.intake.outcome(&response, &endpoint, key),
             Err(error) => SendOutcome::Retryable { after: None, error: format!("{}: {error}", self.intake.id) },
+        };
+        match outcome {
+            SendOutcome::Unauthorized { .. } => self.validation.valid.set(0),
+            SendOutcome::Delivered { .. } => self.validation.valid.set(1),
+            _ => {}
         }
+        outcome
     }
 
     /// All headers of a request, except the client's own.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hornpipe_engine::Clock;
 use hornpipe_engine::http::{Endpoint, HttpClient};
-use hornpipe_engine::telemetry::{ComponentTelemetry, Status};
+use hornpipe_engine::telemetry::{ComponentTelemetry, Counter, Status};
 use http::{HeaderMap, StatusCode};
 
 use crate::exporter::DD_API_KEY;
@@ -26,6 +26,8 @@ pub(crate) struct Validation {
     pub(crate) clock: Clock,
     pub(crate) telemetry: Arc<ComponentTelemetry>,
     pub(crate) intake: Intake,
+    /// 0 while Datadog refuses the key, else 1.
+    pub(crate) valid: Arc<Counter>,
 }
 
 /// What Datadog says about a key.
@@ -70,7 +72,13 @@ impl Validation {
             return;
         }
         let refused = Status::Error(self.intake.key_refused(key));
-        match self.verdict(key).await {
+        let verdict = self.verdict(key).await;
+        match &verdict {
+            Verdict::Refused => self.valid.set(0),
+            Verdict::Valid => self.valid.set(1),
+            Verdict::Unknown(_) => {}
+        }
+        match verdict {
             Verdict::Refused => {
                 if self.telemetry.set_status(refused) {
                     tracing::error!(exporter = self.intake.id, "{}", self.intake.key_refused(key));

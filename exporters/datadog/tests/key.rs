@@ -97,6 +97,14 @@ impl Drop for KeyFile {
     }
 }
 
+impl Bench {
+    /// What the exporter's own metric says about its key.
+    fn valid(&self) -> u64 {
+        let levels = self.telemetry.levels();
+        levels.iter().find(|level| level.name == "hornpipe_exporter_api_key_valid").unwrap().value.get()
+    }
+}
+
 fn refused(end: &str) -> Status {
     Status::Error(format!("datadog: API key ending {end} refused by datadoghq.com: check DD_API_KEY and DD_SITE"))
 }
@@ -120,11 +128,11 @@ async fn a_key_is_validated_at_the_start_and_every_hour_with_nothing_but_its_hea
 async fn a_refused_key_is_an_error_without_any_data_until_it_is_valid() {
     let bench = Bench::start(OLD_KEY).await;
     bench.until_validated(1).await;
-    assert_eq!(bench.telemetry.status(), refused("1a2b3"));
+    assert_eq!((bench.telemetry.status(), bench.valid()), (refused("1a2b3"), 0));
     bench.intake.set_key(OLD_KEY);
     bench.clock.advance(Duration::from_secs(3600)).await;
     bench.until_validated(2).await;
-    assert_eq!(bench.telemetry.status(), Status::Ok);
+    assert_eq!((bench.telemetry.status(), bench.valid()), (Status::Ok, 1));
 }
 
 #[tokio::test]
@@ -184,8 +192,10 @@ async fn a_refused_key_is_read_again_at_once_and_the_request_sent_with_the_new_o
     bench.until_validated(1).await;
     let request = bench.request();
     assert!(matches!(bench.exporter.send(&request).await, SendOutcome::Unauthorized { .. }));
+    assert_eq!(bench.valid(), 0);
     file.write(NEW_KEY);
     assert_eq!(bench.exporter.send(&request).await, SendOutcome::delivered());
+    assert_eq!(bench.valid(), 1);
     let keys: Vec<_> = bench.intake.requests().iter().map(|request| request.headers["dd-api-key"].clone()).collect();
     assert_eq!(keys, [OLD_KEY, OLD_KEY, NEW_KEY]);
     assert_eq!(bench.intake.numbers(), [0]);
