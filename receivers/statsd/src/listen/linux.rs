@@ -22,8 +22,10 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::{mem, ptr, slice};
+use std::time::Instant;
+use std::{mem, ptr, slice, thread};
 
+use super::pace::{GATHERING, Pace};
 use super::{DatagramSocket, Sender, Senders, proc_net};
 
 /// Datagrams a call: at full load the cost of a call is spread over so many, and more gain nothing.
@@ -81,11 +83,14 @@ pub(crate) struct Listener {
     ring: Ring,
     /// The last call filled the ring: more is there most likely, so the next one need not wait.
     more: bool,
+    /// None for a Unix socket: its clients wait while a handful of datagrams are unread. Over UDP nobody waits.
+    pace: Option<Pace>,
 }
 
 impl Listener {
     pub(crate) fn new(socket: DatagramSocket, largest_datagram: usize, waker: Waker) -> io::Result<Self> {
-        Ok(Listener { socket, waker, ring: Ring::new(largest_datagram), more: false })
+        let pace = matches!(socket, DatagramSocket::Udp(_)).then(Pace::default);
+        Ok(Listener { socket, waker, ring: Ring::new(largest_datagram), more: false, pace })
     }
 
     pub(crate) fn ask_for_sources(&mut self, asked: Senders) {
@@ -111,11 +116,17 @@ impl Listener {
     }
 
     pub(crate) fn receive(&mut self, wait: bool, mut take: impl FnMut(&[u8], bool, Sender)) -> io::Result<usize> {
-        if wait && !self.more && self.wait_and_see_whether_woken()? {
+        let may_wait = wait && !self.more;
+        if may_wait && self.pace.as_ref().is_some_and(Pace::is_quick) {
+            thread::sleep(GATHERING);
+        } else if may_wait && self.wait_and_see_whether_woken()? {
             return Ok(0);
         }
         let count = self.ring.receive(self.socket.as_raw_fd())?;
         self.more = count == DATAGRAMS_AT_ONCE;
+        if let Some(pace) = &mut self.pace {
+            pace.received(count, Instant::now());
+        }
         for place in 0..count {
             if let Some((payload, cut)) = self.ring.datagram(place) {
                 take(payload, cut, self.ring.sender(place));

@@ -23,6 +23,8 @@ mod input;
 #[cfg(all(target_os = "linux", not(hornpipe_portable)))]
 #[allow(unsafe_code)] // The one module with system calls; its argument stands at its top.
 mod linux;
+#[cfg(all(target_os = "linux", not(hornpipe_portable)))]
+mod pace;
 #[cfg(not(all(target_os = "linux", not(hornpipe_portable))))]
 mod portable;
 mod proc_net;
