@@ -9,6 +9,11 @@ pub(super) struct Exact {
 }
 
 impl Exact {
+    /// Values of weight 1.
+    pub(super) fn from_values(values: Vec<f64>) -> Self {
+        Exact { values, weights: Vec::new() }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.values.len()
     }

@@ -69,6 +69,24 @@ impl Samples {
         true
     }
 
+    /// A set of values that weigh 1, in the memory that they are in. What is not finite is left out.
+    pub fn from_values(mut values: Vec<f64>) -> Self {
+        values.retain_mut(|value| {
+            *value += 0.0; // makes -0 a 0, as `push` does
+            value.is_finite()
+        });
+        if values.len() > SAMPLE_LIMIT {
+            let mut samples = Samples::new();
+            for value in values {
+                samples.push(value, 1.0);
+            }
+            return samples;
+        }
+        let mut summary = Summary::default();
+        values.iter().for_each(|&value| summary.add(value, 1.0));
+        Samples { summary, store: Store::Exact(Exact::from_values(values)) }
+    }
+
     /// Adds another set. Two exact sets stay exact if together they are within [`SAMPLE_LIMIT`].
     pub fn merge(&mut self, other: &Samples) {
         self.summary.merge(&other.summary);
@@ -231,6 +249,19 @@ mod tests {
             assert!(!samples.push(1.0, weight), "weight {weight}");
         }
         assert_eq!(samples, before);
+    }
+
+    #[test]
+    fn values_of_weight_1_make_the_same_set_at_once_and_one_by_one() {
+        for count in [0, 1, 3, SAMPLE_LIMIT, SAMPLE_LIMIT + 1] {
+            let mut values: Vec<f64> = (0..count).map(|value| value as f64 / 4.0 - 7.0).collect();
+            values.extend([f64::NAN, f64::INFINITY].iter().take(count));
+            let entries: Vec<_> = values.iter().filter(|value| value.is_finite()).map(|&value| (value, 1.0)).collect();
+            let samples = Samples::from_values(values);
+            assert_eq!(samples, pushed(&entries), "{count}");
+            assert_eq!(samples.is_sketch(), count > SAMPLE_LIMIT);
+        }
+        assert!(Samples::from_values(vec![-0.0]).min().is_sign_positive());
     }
 
     #[test]

@@ -40,14 +40,15 @@ impl ValueBudget {
                 break;
             }
             bytes -= bytes_of(cell);
-            match cell {
-                Cell::Samples(samples) => {
-                    samples.compress();
-                    samples.shrink_to_fit();
-                    sketched += 1;
-                }
+            match &mut *cell {
                 Cell::Set(members) => members.give_up_members(),
-                _ => {}
+                other => {
+                    if let Some(samples) = other.as_samples() {
+                        samples.compress();
+                        samples.shrink_to_fit();
+                        sketched += 1;
+                    }
+                }
             }
             bytes += bytes_of(cell);
         }
@@ -64,6 +65,7 @@ impl Default for ValueBudget {
 
 fn bytes_of(cell: &Cell) -> usize {
     match cell {
+        Cell::Values(values) => values.capacity() * size_of::<f64>(),
         Cell::Samples(samples) => samples.bytes(),
         Cell::Set(members) => members.bytes(),
         _ => 0,
@@ -72,6 +74,7 @@ fn bytes_of(cell: &Cell) -> usize {
 
 fn is_worth_it(cell: &Cell) -> bool {
     match cell {
+        Cell::Values(values) => values.len() > WORTH_A_SKETCH,
         Cell::Samples(samples) => !samples.is_sketch() && samples.len() > WORTH_A_SKETCH,
         Cell::Set(members) => !members.is_estimated() && members.bytes() > WORTH_AN_ESTIMATE,
         _ => false,
@@ -84,7 +87,6 @@ mod tests {
 
     use super::*;
     use crate::parse;
-    use crate::slab::Cell;
 
     fn add(slab: &mut Slab, index: u32, values: impl Iterator<Item = usize>) {
         let line = values.fold("t".to_owned(), |line, value| format!("{line}:{value}")) + "|ms";
@@ -108,7 +110,7 @@ mod tests {
         assert_eq!(budget.enforce(&mut slab), 1);
         assert!(!budget.is_spent(&slab));
         slab.drain(|index, cell| {
-            let Cell::Samples(samples) = cell else { panic!("samples only") };
+            let samples = cell.as_samples().unwrap();
             assert_eq!(samples.is_sketch(), index == 0);
             assert_eq!(samples.count(), if index == 0 { 3_000.0 } else { 20.0 });
             samples.clear();

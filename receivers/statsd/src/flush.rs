@@ -1,9 +1,11 @@
 //! From the slabs of all readers to the points of a window.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hornpipe_model::distribution::SAMPLE_LIMIT;
 use hornpipe_model::{
     Context, Distribution, Log, LogSource, MetricPoint, MetricValue, Origin, Samples, Timestamp, Window, WireType,
 };
@@ -32,8 +34,8 @@ const KEPT_SAMPLE_BYTES: usize = 1024;
 /// Merges what the readers hand over. Counts and samples add up, sets unite, of gauges the last to arrive counts.
 #[derive(Debug)]
 pub(crate) struct Merger {
-    /// The number of the window at hand.
-    window: u64,
+    /// The number of the window at hand. There are enough of them for 136 years of one second each.
+    window: u32,
     /// For how many windows an unseen counter is filled with zeros.
     filled_windows: u64,
     /// Gauges that go on with their last value, and for how many windows.
@@ -42,8 +44,10 @@ pub(crate) struct Merger {
     interval: Duration,
     kept: Kept,
     series: Vec<Option<Series>>,
-    free: Vec<usize>,
-    by_identity: HashMap<(Kind, Arc<Context>), usize>,
+    free: Vec<u32>,
+    hasher: DefaultHashBuilder,
+    /// Series by type and context, as places in `series`.
+    by_identity: HashTable<u32>,
     /// For each reader: its series by the reader's index.
     readers: Vec<Vec<Option<Place>>>,
     checks: Vec<ReceivedCheck>,
@@ -79,7 +83,7 @@ struct Series {
     level: f64,
     /// A gauge that goes on with its last value.
     is_held: bool,
-    last_seen: u64,
+    last_seen: u32,
     /// It has had a value. Until then there is none to go on with: all that came may have had times of their own.
     has_value: bool,
     /// How many readers' indexes lead here.
@@ -88,8 +92,8 @@ struct Series {
 
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    series: usize,
-    last_seen: u64,
+    series: u32,
+    last_seen: u32,
 }
 
 /// The moment of a flush, on both clocks.
@@ -125,7 +129,8 @@ impl Merger {
             kept: Kept { counters: others.max(filled_windows), gauges: others.max(levels), others },
             series: Vec::new(),
             free: Vec::new(),
-            by_identity: HashMap::new(),
+            hasher: DefaultHashBuilder::default(),
+            by_identity: HashTable::new(),
             readers: (0..readers).map(|_| Vec::new()).collect(),
             checks: Vec::new(),
             timed: Vec::new(),
@@ -151,7 +156,7 @@ impl Merger {
         let Some(places) = self.readers.get_mut(reader) else { return slab };
         slab.drain(|index, cell| {
             let Some(Some(place)) = places.get_mut(index as usize) else { return };
-            let Some(Some(series)) = self.series.get_mut(place.series) else { return };
+            let Some(Some(series)) = self.series.get_mut(place.series as usize) else { return };
             place.last_seen = self.window;
             series.last_seen = self.window;
             series.has_value = true;
@@ -162,7 +167,7 @@ impl Merger {
         self.events.append(&mut slab.events);
         for index in evicted {
             let place = places.get_mut(index as usize).and_then(Option::take);
-            if let Some(Some(series)) = place.and_then(|place| self.series.get_mut(place.series)) {
+            if let Some(Some(series)) = place.and_then(|place| self.series.get_mut(place.series as usize)) {
                 series.places -= 1;
             }
         }
@@ -172,10 +177,9 @@ impl Merger {
     /// Ends the window at hand: its points, in the order in which their series were made.
     pub(crate) fn finish(&mut self, window: Window, now: Now) -> Vec<MetricPoint> {
         let mut points = Vec::with_capacity(self.by_identity.len() + self.checks.len() + self.timed.len());
-        for id in 0..self.series.len() {
-            let Some(place) = self.series.get_mut(id) else { continue };
+        for (id, place) in (0..).zip(&mut self.series) {
             let Some(series) = place else { continue };
-            let unseen = self.window - series.last_seen;
+            let unseen = u64::from(self.window - series.last_seen);
             let kept = self.kept.windows(Some(series.kind));
             self.estimated_sets += u64::from(matches!(&series.value, Cell::Set(members) if members.is_estimated()));
             let gap = if series.kind == Kind::Gauge { self.held_windows } else { self.filled_windows };
@@ -187,7 +191,10 @@ impl Merger {
                 && unseen > kept
                 && let Some(series) = place.take()
             {
-                self.by_identity.remove(&(series.kind, series.context));
+                let hash = self.hasher.hash_one((series.kind, &series.context));
+                if let Ok(found) = self.by_identity.find_entry(hash, |&found| found == id) {
+                    found.remove();
+                }
                 self.free.push(id);
             }
         }
@@ -228,19 +235,21 @@ impl Merger {
     pub(crate) fn expired(&self, reader: usize) -> Vec<u32> {
         let places = self.readers.get(reader).map_or(&[][..], Vec::as_slice);
         let is_expired = |place: &Place| {
-            let kind = self.series.get(place.series).and_then(Option::as_ref).map(|series| series.kind);
-            self.window - place.last_seen > self.kept.windows(kind)
+            let kind = self.series.get(place.series as usize).and_then(Option::as_ref).map(|series| series.kind);
+            u64::from(self.window - place.last_seen) > self.kept.windows(kind)
         };
         (0..).zip(places).filter(|(_, place)| place.as_ref().is_some_and(is_expired)).map(|(index, _)| index).collect()
     }
 
     fn add_place(&mut self, reader: usize, created: Created) {
         let Created { index, kind, context } = created;
-        let id = match self.by_identity.get(&(kind, Arc::clone(&context))) {
+        let hash = self.hasher.hash_one((kind, &context));
+        let is_same = |&id: &u32| self.at(id).is_some_and(|series| series.kind == kind && series.context == context);
+        let id = match self.by_identity.find(hash, is_same) {
             Some(&id) => id,
-            None => self.add_series(kind, context),
+            None => self.add_series(hash, kind, context),
         };
-        if let Some(Some(series)) = self.series.get_mut(id) {
+        if let Some(Some(series)) = self.series.get_mut(id as usize) {
             series.places += 1;
         }
         let Some(places) = self.readers.get_mut(reader) else { return };
@@ -252,18 +261,29 @@ impl Merger {
         }
     }
 
-    fn add_series(&mut self, kind: Kind, context: Arc<Context>) -> usize {
-        let id = self.free.pop().unwrap_or(self.series.len());
-        if id == self.series.len() {
+    fn at(&self, id: u32) -> Option<&Series> {
+        self.series.get(id as usize)?.as_ref()
+    }
+
+    fn add_series(&mut self, hash: u64, kind: Kind, context: Arc<Context>) -> u32 {
+        // The readers of a receiver never know more than fits, see `ContextLimit`.
+        let next = u32::try_from(self.series.len()).unwrap_or(u32::MAX);
+        let id = self.free.pop().unwrap_or(next);
+        if id == next {
             self.series.push(None);
         }
-        self.by_identity.insert((kind, Arc::clone(&context)), id);
-        if let Some(place) = self.series.get_mut(id) {
+        if let Some(place) = self.series.get_mut(id as usize) {
             let is_held = kind == Kind::Gauge && self.hold.holds(context.name());
             let (value, last_seen) = (Cell::Empty, self.window);
             let has_value = false;
             *place = Some(Series { kind, context, value, level: 0.0, is_held, last_seen, has_value, places: 0 });
         }
+        let (series, hasher) = (&self.series, &self.hasher);
+        let rehash = |&id: &u32| match series.get(id as usize) {
+            Some(Some(series)) => hasher.hash_one((series.kind, &series.context)),
+            _ => 0,
+        };
+        self.by_identity.insert_unique(hash, id, rehash);
         id
     }
 }
@@ -271,8 +291,6 @@ impl Merger {
 impl Series {
     /// The window's value. Of a series that saw nothing, where it `goes_on`: of a counter zero, of a held gauge its last value.
     fn take_value(&mut self, goes_on: bool) -> Option<MetricValue> {
-        let distribution =
-            |wire_type, samples: Samples| MetricValue::Distribution(Distribution::new(wire_type, samples));
         match (self.kind, std::mem::take(&mut self.value)) {
             (Kind::Gauge, Cell::Empty) if goes_on && self.is_held => Some(MetricValue::Gauge(self.level)),
             (Kind::Counter, Cell::Empty) if goes_on => Some(MetricValue::Count { sum: 0.0, samples: 0 }),
@@ -287,9 +305,15 @@ impl Series {
                 Some(MetricValue::Gauge(self.level))
             }
             (_, Cell::Set(members)) => Some(MetricValue::Gauge(members.count())),
-            (Kind::Timing, Cell::Samples(samples)) => Some(distribution(WireType::Timing, *samples)),
-            (Kind::Histogram, Cell::Samples(samples)) => Some(distribution(WireType::Histogram, *samples)),
-            (_, Cell::Samples(samples)) => Some(distribution(WireType::Distribution, *samples)),
+            (kind, cell) => {
+                let samples = cell.into_samples()?;
+                let wire_type = match kind {
+                    Kind::Timing => WireType::Timing,
+                    Kind::Histogram => WireType::Histogram,
+                    _ => WireType::Distribution,
+                };
+                Some(MetricValue::Distribution(Distribution::new(wire_type, samples)))
+            }
         }
     }
 }
@@ -319,16 +343,35 @@ fn merge_cell(into: &mut Cell, from: &mut Cell) {
             *from = Cell::Empty;
         }
         (Cell::Set(members), Cell::Set(more)) => members.absorb(more),
-        (Cell::Samples(samples), Cell::Samples(more)) => {
-            samples.merge(more);
-            give_out(more);
+        (Cell::Values(values), Cell::Values(more)) if values.len() + more.len() <= SAMPLE_LIMIT => {
+            values.extend_from_slice(more);
+            more.clear();
         }
+        (Cell::Values(_) | Cell::Samples(_), Cell::Values(_) | Cell::Samples(_)) => {
+            if let (Some(samples), Some(more)) = (into.as_samples(), from.as_samples()) {
+                samples.merge(more);
+                give_out(more);
+            }
+        }
+        (_, Cell::Values(values)) => *into = Cell::Values(give_out_values(values)),
         (_, Cell::Samples(samples)) => *into = Cell::Samples(Box::new(give_out(samples))),
         _ => *into = std::mem::take(from),
     }
 }
 
-/// The samples in memory of the right size. Little memory stays where it was, for the next window's samples.
+/// The values in memory of the right size. Little memory stays where it was, for the next window's values.
+fn give_out_values(values: &mut Vec<f64>) -> Vec<f64> {
+    if values.capacity() * size_of::<f64>() > KEPT_SAMPLE_BYTES {
+        let mut taken = std::mem::take(values);
+        taken.shrink_to_fit();
+        return taken;
+    }
+    let copy = values.as_slice().to_vec();
+    values.clear();
+    copy
+}
+
+/// The same for samples.
 fn give_out(samples: &mut Samples) -> Samples {
     if samples.bytes() > KEPT_SAMPLE_BYTES {
         let mut taken = samples.take();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hornpipe_model::Samples;
+use hornpipe_model::distribution::SAMPLE_LIMIT;
 
 use crate::event::ReceivedEvent;
 use crate::level::Level;
@@ -46,14 +47,17 @@ pub(crate) enum Cell {
     Gauge {
         /// The last value.
         value: f64,
-        /// When it came, on the monotonic clock.
-        arrival: Duration,
+        /// When it came, on the monotonic clock, in nanoseconds: half as large as a `Duration`, and so the cell has 24 bytes.
+        arrival: u64,
     },
     /// A gauge of the Etsy dialect.
     Level(Box<Level>),
     /// A set; empty if nothing came.
     Set(Box<Members>),
-    /// A histogram, timer or distribution; empty if nothing came. Memory of earlier windows is kept for the next.
+    /// The values of a histogram, timer or distribution, all of weight 1 and at most [`SAMPLE_LIMIT`]; empty if nothing came.
+    /// What they add up to is found out at the window's end. Memory of earlier windows is kept for the next.
+    Values(Vec<f64>),
+    /// The same with weights, or more of them.
     Samples(Box<Samples>),
 }
 
@@ -64,7 +68,25 @@ impl Cell {
             Cell::Empty => false,
             Cell::Count { .. } | Cell::Gauge { .. } | Cell::Level(_) => true,
             Cell::Set(members) => !members.is_empty(),
+            Cell::Values(values) => !values.is_empty(),
             Cell::Samples(samples) => !samples.is_empty(),
+        }
+    }
+
+    /// Its samples, where it is a histogram, timer or distribution; in the form that takes weights.
+    pub(crate) fn as_samples(&mut self) -> Option<&mut Samples> {
+        if let Cell::Values(values) = self {
+            *self = Cell::Samples(Box::new(Samples::from_values(std::mem::take(values))));
+        }
+        if let Cell::Samples(samples) = self { Some(samples) } else { None }
+    }
+
+    /// The same, for good.
+    pub(crate) fn into_samples(self) -> Option<Samples> {
+        match self {
+            Cell::Values(values) => Some(Samples::from_values(values)),
+            Cell::Samples(samples) => Some(*samples),
+            _ => None,
         }
     }
 }
@@ -86,7 +108,7 @@ impl Slab {
             Kind::Gauge if sample.gauge != GaugeRule::Last => change_level(cell, sample.gauge, values, arrival),
             Kind::Gauge => {
                 if let Some(&value) = values.last() {
-                    *cell = Cell::Gauge { value, arrival };
+                    *cell = Cell::Gauge { value, arrival: u64::try_from(arrival.as_nanos()).unwrap_or(u64::MAX) };
                 }
             }
             Kind::Set => self.value_bytes += add_to_set(cell, sample.member),
@@ -171,10 +193,21 @@ fn add_to_set(cell: &mut Cell, member: &[u8]) -> usize {
 
 #[inline]
 fn add_to_samples(cell: &mut Cell, rate: f64, values: &[f64]) {
-    if !matches!(cell, Cell::Samples(_)) {
-        *cell = Cell::Samples(Box::default());
+    match cell {
+        Cell::Values(known) if rate == 1.0 && known.len() + values.len() <= SAMPLE_LIMIT => {
+            known.extend_from_slice(values)
+        }
+        Cell::Values(_) | Cell::Samples(_) => add_weighted(cell, rate, values),
+        _ if rate == 1.0 && values.len() <= SAMPLE_LIMIT => *cell = Cell::Values(values.to_vec()),
+        _ => {
+            *cell = Cell::Samples(Box::default());
+            add_weighted(cell, rate, values);
+        }
     }
-    if let Cell::Samples(samples) = cell {
+}
+
+fn add_weighted(cell: &mut Cell, rate: f64, values: &[f64]) {
+    if let Some(samples) = cell.as_samples() {
         let weight = rate.recip();
         for &value in values {
             samples.push(value, weight);
@@ -249,6 +282,7 @@ mod tests {
             assert!(slab.is_touched(0));
             slab.drain(|_, cell| match cell {
                 Cell::Samples(samples) => samples.clear(),
+                Cell::Values(values) => values.clear(),
                 Cell::Set(members) => **members = Members::default(),
                 other => *other = Cell::Empty,
             });
