@@ -5,6 +5,7 @@ use hornpipe_engine::Registry;
 /// The built-in components.
 pub fn registry() -> Registry {
     Registry::default()
+        .receiver::<hornpipe_filelog_receiver::FilelogConfig>()
         .receiver::<hornpipe_gunicorn_receiver::GunicornConfig>()
         .receiver::<hornpipe_statsd_receiver::StatsdConfig>()
         .processor::<hornpipe_filter_processor::FilterConfig>()

@@ -8,6 +8,7 @@ mod catalogue;
 mod configuration;
 mod datadog;
 mod events;
+mod filelog;
 mod gunicorn;
 mod isolation;
 mod migration;

@@ -65,8 +65,8 @@ pub struct StatsdConfig {
     /// How much memory the values of histograms, timers, distributions and sets may take in a window, at least `64KiB`. When it
     /// is used up, the series with the most values become sketches, which are exact to 1/128, and the largest sets estimates.
     pub max_sample_bytes: ByteSize,
-    /// The receive buffer of a UDP or Unix datagram socket, in which datagrams wait while nobody reads; 0 means for UDP 4MiB or
-    /// as much of it as the system allows, for a Unix socket what the system gives. Raise it, and the system's limit, where `hornpipe_statsd_kernel_drops` grows.
+    /// The receive buffer of a UDP or Unix datagram socket, in which datagrams wait while nobody reads; 0 means 4MiB or as much of it as the
+    /// system allows. Raise it, and the system's limit, where `hornpipe_statsd_kernel_drops` grows.
     pub socket_buffer_size: ByteSize,
     /// The longest datagram that is read whole, `512B` to `65535B`; of a longer one the last, incomplete line is dropped. Of
     /// streams it is the longest frame or line; longer ones are dropped.

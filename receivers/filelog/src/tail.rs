@@ -1,0 +1,408 @@
+//! One content being read: where we are in it, what of it is pending, and whether the file still has it.
+//!
+//! A content is what a writer wrote into one file from its beginning. It outlives its file's name (rename) and, with
+//! copytruncate, even the file: its copy goes on where the original was truncated.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hornpipe_engine::logs::{PART, Part};
+use hornpipe_model::{Body, Log, LogSource, Timestamp, Value};
+
+use crate::encoding::Encoding;
+use crate::fingerprint::{Head, Mark, WINDOW};
+use crate::handle::{Handle, Key, Look};
+use crate::progress::Progress;
+use crate::splitter::{Record, Splitter};
+
+/// What stays pending in memory with more room than this is moved to smaller.
+const ROOM: usize = 64 * 1024;
+
+/// The number of a content, in this run and in the checkpoint.
+pub(crate) type ContentId = u64;
+
+/// A content being read.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    pub(crate) id: ContentId,
+    /// Which file set it belongs to.
+    pub(crate) set: usize,
+    pub(crate) source: Arc<LogSource>,
+    /// Where it was found first.
+    pub(crate) origin: PathBuf,
+    /// Where its file is, or was last.
+    pub(crate) path: PathBuf,
+    pub(crate) key: Key,
+    /// Its file, where that is open.
+    pub(crate) handle: Option<Handle>,
+    pub(crate) head: Head,
+    pub(crate) progress: Progress,
+    /// What the file looked like when it was read to its end.
+    pub(crate) look: Look,
+    /// The size that the file was seen to have last.
+    pub(crate) size: u64,
+    /// When it grew last.
+    pub(crate) grown: Duration,
+    /// Since when none of the patterns names its file.
+    pub(crate) left: Option<Duration>,
+    /// The file that had its name until it came: it was renamed, so that this one is no copy of it.
+    pub(crate) succeeds: Option<Key>,
+    /// True where its file was truncated: what that has now is another content.
+    pub(crate) is_truncated: bool,
+    /// True while it waits to be read.
+    pub(crate) is_queued: bool,
+    /// True once it was compared with other contents.
+    pub(crate) is_judged: bool,
+    position: u64,
+    /// The bytes before `position`: some that were sent, to recognize the place by, and the `pending` ones.
+    kept: Vec<u8>,
+    pending: usize,
+    /// How many of the pending bytes are known not to complete a record.
+    scanned: usize,
+    /// True once a part of the record at hand was sent.
+    is_split: bool,
+}
+
+/// What it takes to make records of bytes.
+pub(crate) struct Reading<'a> {
+    pub(crate) splitter: &'a Splitter,
+    pub(crate) observed: Timestamp,
+    pub(crate) now: Duration,
+    /// Most bytes to read at once.
+    pub(crate) limit: usize,
+    pub(crate) fingerprint_size: usize,
+    pub(crate) scratch: &'a mut Vec<u8>,
+    pub(crate) out: &'a mut Vec<Log>,
+    pub(crate) counts: &'a mut Counts,
+}
+
+/// What reading counts beside records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Bytes of content read.
+    pub(crate) bytes: u64,
+    /// Records that are not valid in their encoding.
+    pub(crate) invalid: u64,
+    /// Parts of records that were longer than allowed.
+    pub(crate) parts: u64,
+    /// NUL bytes skipped at the beginning of records.
+    pub(crate) nul_bytes: u64,
+    /// Bytes that were in a file and gone before they were read.
+    pub(crate) lost_bytes: u64,
+}
+
+/// What became of an attempt to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReadOutcome {
+    /// There may be more.
+    More,
+    /// All that there is now is read.
+    End,
+    /// The file no longer has what was read from it.
+    Truncated,
+}
+
+impl Tail {
+    /// A content whose file is read from its beginning.
+    pub(crate) fn new(id: ContentId, set: usize, path: &Path, key: Key, source: Arc<LogSource>) -> Self {
+        Tail {
+            id,
+            set,
+            source,
+            origin: path.to_owned(),
+            path: path.to_owned(),
+            key,
+            handle: None,
+            head: Head::Bytes(Vec::new()),
+            progress: Progress::starting_at(Mark::at(0, b"")),
+            look: Look::default(),
+            size: 0,
+            grown: Duration::ZERO,
+            left: None,
+            succeeds: None,
+            is_truncated: false,
+            is_queued: false,
+            is_judged: false,
+            position: 0,
+            kept: Vec::new(),
+            pending: 0,
+            scanned: 0,
+            is_split: false,
+        }
+    }
+
+    /// A content as the checkpoint has it; it has no file yet.
+    pub(crate) fn restored(self, settled: Mark, head: Head) -> Self {
+        Tail { progress: Progress::starting_at(settled), position: settled.offset, head, is_judged: true, ..self }
+    }
+
+    /// How far it is read.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Where its first pending byte is: what is before it was sent.
+    pub(crate) fn record_start(&self) -> u64 {
+        self.position - self.pending as u64
+    }
+
+    /// True while there is something read that is not sent.
+    pub(crate) fn has_pending(&self) -> bool {
+        self.pending > 0
+    }
+
+    /// True where what is pending is whole lines, not the beginning of one.
+    pub(crate) fn has_whole_lines(&self, encoding: Encoding) -> bool {
+        self.has_pending() && encoding.without_newline(&self.kept).len() < self.kept.len()
+    }
+
+    /// The place up to which it is read.
+    pub(crate) fn mark(&self) -> Mark {
+        match self.kept.is_empty() {
+            true => self.progress.settled(),
+            false => Mark::at(self.position, &self.kept),
+        }
+    }
+
+    /// Goes on in a file, at its place there or at the file's end, whichever comes first. `end` is that file's length as far
+    /// as it is known to be this content; what is pending has to be sent before where it is beyond that.
+    pub(crate) fn attach(
+        &mut self,
+        mut handle: Handle,
+        key: Key,
+        path: &Path,
+        end: u64,
+        head_size: usize,
+    ) -> std::io::Result<()> {
+        if self.position > end {
+            let before = handle.before(end)?.unwrap_or_default();
+            self.position = end;
+            self.pending = 0;
+            self.scanned = 0;
+            self.progress.cut_at(Mark::at(end, &before));
+            self.kept = before;
+        } else if self.kept.is_empty() && self.position > 0 {
+            self.kept = handle.before(self.position)?.unwrap_or_default();
+        }
+        if !matches!(self.head, Head::Bytes(_)) || self.head.len() < head_size {
+            let known = usize::try_from(self.position).unwrap_or(usize::MAX).min(head_size);
+            self.head = Head::Bytes(handle.head(known)?);
+        }
+        self.handle = Some(handle);
+        self.key = key;
+        self.path = path.to_owned();
+        self.look = Look::default();
+        self.is_judged = true;
+        Ok(())
+    }
+
+    /// Starts at the end of what the file has now.
+    pub(crate) fn start_at_end(&mut self, handle: &mut Handle, size: u64, head_size: usize) -> std::io::Result<()> {
+        self.kept = handle.before(size)?.unwrap_or_default();
+        self.position = size;
+        self.head = Head::Bytes(handle.head(usize::try_from(size).unwrap_or(usize::MAX).min(head_size))?);
+        self.progress = Progress::starting_at(Mark::at(size, &self.kept));
+        self.is_judged = true;
+        Ok(())
+    }
+
+    /// Notes how the file begins, before it is read.
+    pub(crate) fn set_head(&mut self, head: &[u8]) {
+        // NUL bytes at its end may be room that the writer will fill.
+        let end = head.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        self.head = Head::Bytes(head.get(..end).unwrap_or_default().to_vec());
+    }
+
+    /// True when the open file still has what was read from it: the bytes at its beginning and those before our place.
+    pub(crate) fn is_intact(&mut self) -> std::io::Result<bool> {
+        let Some(handle) = self.handle.as_mut() else { return Ok(true) };
+        if handle.is_compressed() {
+            return Ok(handle.meta()?.look.size >= self.look.size);
+        }
+        if handle.meta()?.look.size < self.position {
+            return Ok(false);
+        }
+        if !has_head(handle, &self.head)? {
+            return Ok(false);
+        }
+        let window = self.kept.len().min(WINDOW);
+        let mut before = vec![0; window];
+        let read = handle.read_at(&mut before, self.position - window as u64)?;
+        Ok(read == window && self.kept.ends_with(&before))
+    }
+
+    /// Reads on from the open file and makes records of what is complete.
+    pub(crate) fn read(&mut self, reading: &mut Reading<'_>) -> std::io::Result<ReadOutcome> {
+        let Some(handle) = self.handle.as_mut() else { return Ok(ReadOutcome::End) };
+        let look = handle.meta()?.look;
+        if look == self.look {
+            return Ok(ReadOutcome::End);
+        }
+        let is_compressed = handle.is_compressed();
+        let is_shorter = look.size < if is_compressed { self.look.size } else { self.position };
+        if is_shorter || (!is_compressed && !has_head(handle, &self.head)?) {
+            return Ok(ReadOutcome::Truncated);
+        }
+        self.size = look.size;
+        // The bytes before our place are read again with the new ones, to see whether they are still the same.
+        let overlap = if is_compressed { 0 } else { self.kept.len().min(WINDOW) };
+        let known = self.kept.len();
+        let at = known - overlap;
+        let data = &mut *reading.scratch;
+        data.resize(known + reading.limit, 0);
+        let (Some(context), Some(target)) = (data.get_mut(..at), self.kept.get(..at)) else {
+            return Ok(ReadOutcome::End);
+        };
+        context.copy_from_slice(target);
+        let read = handle.read_at(data.get_mut(at..).unwrap_or_default(), self.position - overlap as u64)?;
+        if read < overlap || data.get(at..known) != self.kept.get(at..) {
+            return Ok(ReadOutcome::Truncated);
+        }
+        let fresh = read - overlap;
+        let data = std::mem::take(reading.scratch);
+        self.take_in(data.get(..known + fresh).unwrap_or_default(), fresh, false, reading);
+        *reading.scratch = data;
+        if fresh > 0 {
+            self.grown = reading.now;
+        }
+        if fresh == reading.limit {
+            return Ok(ReadOutcome::More);
+        }
+        // Not the look of before the read: what came in between has to show.
+        self.look = look;
+        Ok(ReadOutcome::End)
+    }
+
+    /// Sends what is pending, complete or not.
+    pub(crate) fn flush(&mut self, reading: &mut Reading<'_>) {
+        let data = std::mem::take(&mut self.kept);
+        self.take_in(&data, 0, true, reading);
+    }
+
+    /// Makes records of `data`, which has what was kept and `fresh` bytes that are new.
+    fn take_in(&mut self, data: &[u8], fresh: usize, flush: bool, reading: &mut Reading<'_>) {
+        reading.counts.bytes += fresh as u64;
+        self.position += fresh as u64;
+        self.extend_head(data, fresh, reading.fingerprint_size);
+        let mut start = data.len() - fresh - self.pending;
+        let encoding = reading.splitter.encoding;
+        if self.position == (data.len() - start) as u64 {
+            start += encoding.byte_order_mark(data.get(start..).unwrap_or_default());
+        }
+        loop {
+            if !self.is_split && self.scanned == 0 {
+                let skipped = leading_nul_bytes(data.get(start..).unwrap_or_default(), encoding, reading.limit);
+                reading.counts.nul_bytes += skipped as u64;
+                start += skipped;
+            }
+            let rest = data.get(start..).unwrap_or_default();
+            let Some(record) = reading.splitter.next(rest, &mut self.scanned, flush) else { break };
+            let bytes = rest.get(record.text.clone()).unwrap_or_default();
+            let log = self.record(bytes, &record, reading);
+            reading.out.push(log);
+            start += record.consumed;
+        }
+        self.keep(data, start, reading.limit);
+    }
+
+    /// Keeps what is pending from `start` on, and the window before it.
+    fn keep(&mut self, data: &[u8], start: usize, limit: usize) {
+        let mut end = data.len();
+        let pending = data.get(start..).unwrap_or_default();
+        // Nothing but NUL bytes at a file's end: room that its writer took in advance and will fill, or a hole that
+        // it will write behind. They are read again when the file changes.
+        if pending.len() < limit && !pending.is_empty() && pending.iter().all(|byte| *byte == 0) {
+            end = start;
+            self.scanned = 0;
+            self.position -= pending.len() as u64;
+            if let Head::Bytes(head) = &mut self.head {
+                head.truncate(usize::try_from(self.position).unwrap_or(usize::MAX));
+            }
+        }
+        self.pending = end - start;
+        let kept = data.get(start.saturating_sub(WINDOW)..end).unwrap_or_default();
+        if self.kept.capacity() > ROOM && kept.len() < ROOM / 2 {
+            self.kept = Vec::new();
+        }
+        self.kept.clear();
+        self.kept.extend_from_slice(kept);
+    }
+
+    fn record(&mut self, bytes: &[u8], record: &Record, reading: &mut Reading<'_>) -> Log {
+        let encoding = reading.splitter.encoding;
+        let body = encoding.body(bytes);
+        if encoding != Encoding::Raw && matches!(body, Body::Bytes(_)) {
+            reading.counts.invalid += 1;
+        }
+        let mut log = Log::new(body, reading.observed, Arc::clone(&self.source));
+        let part = match (self.is_split, record.continues) {
+            (false, false) => Part::Whole,
+            (false, true) => Part::First,
+            (true, true) => Part::Middle,
+            (true, false) => Part::Last,
+        };
+        if let Some(name) = part.name() {
+            reading.counts.parts += 1;
+            log.attributes.push((PART.to_owned(), Value::from(name)));
+        }
+        self.is_split = record.continues;
+        log
+    }
+
+    fn extend_head(&mut self, data: &[u8], fresh: usize, fingerprint_size: usize) {
+        let Head::Bytes(head) = &mut self.head else { return };
+        let before = self.position - fresh as u64;
+        // What of the new bytes is beyond the known ones.
+        let Some(known) = (head.len() as u64).checked_sub(before).and_then(|known| usize::try_from(known).ok()) else {
+            return;
+        };
+        let new = data.get(data.len() - fresh + known.min(fresh)..).unwrap_or_default();
+        let wanted = new.len().min(fingerprint_size.saturating_sub(head.len()));
+        head.extend_from_slice(new.get(..wanted).unwrap_or_default());
+    }
+
+    /// The place up to which everything was made into records.
+    pub(crate) fn sent_mark(&self) -> Mark {
+        let before = self.kept.len() - self.pending;
+        Mark::at(self.record_start(), self.kept.get(..before).unwrap_or_default())
+    }
+
+    /// True when `handle` has this content, as far as `size` bytes of it go; then where they end together.
+    pub(crate) fn is_in(&self, handle: &mut Handle, head: &[u8], size: u64) -> std::io::Result<Option<u64>> {
+        if !self.head.fits(head) {
+            return Ok(None);
+        }
+        if self.position == 0 {
+            return Ok(Some(0));
+        }
+        let latest = std::iter::once(self.mark()).chain(self.progress.recent());
+        for mark in latest.filter(|mark| mark.offset <= size && mark.offset > 0) {
+            if let Some(before) = handle.before(mark.offset)? {
+                let end = if mark.offset == self.position { mark.offset } else { size };
+                return Ok((Mark::at(mark.offset, &before) == mark).then_some(end));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn has_head(handle: &mut Handle, head: &Head) -> std::io::Result<bool> {
+    match head {
+        Head::Bytes(bytes) => Ok(handle.head(bytes.len())? == *bytes),
+        Head::Hash(known) => Ok(head.to_hash() == Head::Bytes(handle.head(known.length)?).to_hash()),
+    }
+}
+
+/// NUL bytes before a record: a hole that a writer left which did not append after a truncation. Fewer than `limit` with
+/// nothing behind them are left alone: they may be room that the writer will fill.
+fn leading_nul_bytes(data: &[u8], encoding: Encoding, limit: usize) -> usize {
+    if encoding.is_utf16() || encoding == Encoding::Raw {
+        return 0;
+    }
+    match data.iter().position(|byte| *byte != 0) {
+        Some(nul_bytes) => nul_bytes,
+        None if data.len() >= limit => data.len(),
+        None => 0,
+    }
+}

@@ -1,0 +1,123 @@
+//! A file that was truncated: its old content goes on in the copy that was made before, where there is one.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirEntryExt;
+use std::path::{Path, PathBuf};
+
+use super::{Note, Tailer};
+use crate::handle::{Compression, Handle, Meta};
+use crate::tail::{ContentId, Tail};
+
+/// A copy of a content.
+pub(super) struct FoundCopy {
+    pub(super) handle: Handle,
+    pub(super) meta: Meta,
+    pub(super) path: PathBuf,
+    /// Up to where it is the same.
+    pub(super) end: u64,
+}
+
+impl Tailer {
+    /// A file no longer has what was read from it. The rest of that is read from its copy; the file is read from its
+    /// beginning.
+    pub(super) fn truncated(&mut self, id: ContentId) {
+        self.part(id);
+        let Some(index) = self.ended.iter().position(|tail| tail.id == id) else { return };
+        let mut old = self.ended.remove(index);
+        let lost = old.size.saturating_sub(old.position());
+        let path = old.path.clone();
+        if self.goes_on_in_copy(&mut old) {
+            self.notes.push(Note::Truncated { path, lost: 0, copy: Some(old.path.clone()) });
+            self.tails.insert(id, old);
+            self.queue(id, true);
+            return;
+        }
+        self.counts.lost_bytes += lost;
+        self.notes.push(Note::Truncated { path, lost, copy: None });
+        self.ended.push(old);
+        self.flush(id);
+    }
+
+    /// Parts a file that was truncated from its old content, which has no file then.
+    pub(super) fn part(&mut self, id: ContentId) {
+        let Some(mut old) = self.tails.remove(&id) else { return };
+        let (path, key) = (old.path.clone(), old.key);
+        let mut fresh = self.new_tail(old.set, &path, key);
+        fresh.source = old.source.clone();
+        fresh.left = old.left;
+        fresh.handle = old.handle.take();
+        old.is_truncated = true;
+        self.ended.push(old);
+        self.insert(fresh, false);
+    }
+
+    /// Attaches a content without a file to its copy; false where there is none.
+    pub(super) fn goes_on_in_copy(&mut self, old: &mut Tail) -> bool {
+        let Some(FoundCopy { handle, meta, path, end }) = self.find_copy(old) else { return false };
+        if old.has_pending() && old.position() > end {
+            self.flush_apart(old);
+        }
+        if let Err(error) = old.attach(handle, meta.key, &path, end, self.options.fingerprint_size) {
+            self.problems.insert(path, error);
+            return false;
+        }
+        self.copies.remove(&meta.key);
+        old.left = if self.by_path.contains_key(&path) { None } else { Some(self.now) };
+        self.by_key.insert(meta.key, old.id);
+        self.changed.insert(old.id);
+        true
+    }
+
+    fn flush_apart(&mut self, old: &mut Tail) {
+        let placeholder = self.new_tail(old.set, &old.path, old.key);
+        let id = old.id;
+        self.tails.insert(id, std::mem::replace(old, placeholder));
+        self.flush(id);
+        if let Some(flushed) = self.tails.remove(&id) {
+            *old = flushed;
+        }
+    }
+
+    /// Looks for a copy of a content: first among the files taken for one, then in its directory.
+    pub(super) fn find_copy(&mut self, old: &Tail) -> Option<FoundCopy> {
+        let held = self.copies.values().filter(|copy| copy.of == old.id).map(|copy| copy.path.clone());
+        let held: Vec<PathBuf> = held.collect();
+        held.into_iter().chain(siblings(&old.path)).find_map(|path| self.try_copy(old, path).ok().flatten())
+    }
+
+    fn try_copy(&self, old: &Tail, path: PathBuf) -> io::Result<Option<FoundCopy>> {
+        let (mut handle, meta) = Handle::open(&path, Compression::Auto)?;
+        if meta.key == old.key || self.by_key.contains_key(&meta.key) {
+            return Ok(None);
+        }
+        let head = handle.head(self.options.fingerprint_size)?;
+        if !old.head.fits(&head) {
+            return Ok(None);
+        }
+        let Some(size) = handle.length()? else { return Ok(None) };
+        let end = old.is_in(&mut handle, &head, size)?;
+        Ok(end.map(|end| FoundCopy { handle, meta, path, end }))
+    }
+}
+
+/// The files beside one whose names begin as its own does: `access.log.1`, `access-20261126.log.gz`.
+fn siblings(path: &Path) -> Vec<PathBuf> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = name.trim_start_matches('.').split('.').next().unwrap_or_default().to_owned();
+    let is_alike = |entry: &fs::DirEntry| {
+        let other = entry.file_name().to_string_lossy().into_owned();
+        other != name && other.trim_start_matches('.').starts_with(&stem)
+    };
+    entries(path).filter(is_alike).map(|entry| entry.path()).collect()
+}
+
+/// The names that a file has in a directory, by its inode.
+pub(super) fn names_of(path: &Path, inode: u64) -> Vec<PathBuf> {
+    entries(path).filter(|entry| entry.ino() == inode).map(|entry| entry.path()).collect()
+}
+
+fn entries(path: &Path) -> impl Iterator<Item = fs::DirEntry> {
+    let directory = path.parent().unwrap_or(Path::new(".")).to_owned();
+    fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok)
+}
