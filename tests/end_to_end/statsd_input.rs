@@ -45,3 +45,16 @@ async fn bad_lines_are_counted_by_reason_and_their_neighbours_arrive() {
     assert_eq!((&*receiver.id, &receiver.dropped), ("statsd", &expected));
     assert_eq!((receiver.received, receiver.passed), (4 * good as u64, 2 * good as u64));
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_receive_buffer_that_the_system_does_not_give_is_said_with_what_to_run() {
+    let (statsd, directory) = (free_address(), Directory::new());
+    // More than any machine allows.
+    let options = "    socket_buffer_size: 1GiB\n";
+    let config = directory.write("pipeline.yaml", &metrics_pipeline(statsd, options, &[("debug", "{}".to_owned())]));
+    let mut hornpipe = Hornpipe::start(&config, statsd);
+    let line = hornpipe.wait_for_line("the receive buffer has");
+    assert!(line.contains("WARN") && line.contains("`sysctl -w net.core.rmem_max=1073741824`"), "{line}");
+    hornpipe.stop();
+}

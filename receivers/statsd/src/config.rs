@@ -31,9 +31,9 @@ const MOST_CONTEXTS: usize = 100_000_000;
 pub struct StatsdConfig {
     /// What the clients speak: `dogstatsd`, or `etsy`, where a gauge with a sign is a step from its last value.
     pub dialect: Dialect,
-    /// Where to listen, as `host:port`, or the absolute path of a Unix socket. `localhost` means every loopback address of the machine (127.0.0.1 and ::1), so
-    /// that it does not matter which one a client picks; `0.0.0.0:8125` or `[::]:8125` takes datagrams from the network,
-    /// which anybody who reaches the port can send.
+    /// Where to listen, as `host:port`, or the absolute path of a Unix socket. `localhost` means every loopback address of the
+    /// machine (127.0.0.1 and ::1), so that it does not matter which one a client picks; `0.0.0.0:8125` or `[::]:8125` takes
+    /// datagrams from the network, which anybody who reaches the port can send.
     pub endpoint: String,
     /// What to listen with: `udp`, `tcp`, or with a path `unixgram` (datagrams) or `unix` (streams). `udp4`, `udp6`, `tcp4`
     /// and `tcp6` use only addresses of that family. Upper and lower case are the same.

@@ -44,6 +44,7 @@ mod service_check;
 mod slab;
 mod sources;
 mod spelling;
+mod start;
 mod tags;
 mod timed;
 mod window;

@@ -1,11 +1,10 @@
 //! The receiver: starts a reader for each address, and at the end of each window sends what they took.
 
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use hornpipe_engine::component::{BuildContext, Outputs, Receiver};
-use hornpipe_engine::config::{ByteSize, Report};
+use hornpipe_engine::config::Report;
 use hornpipe_engine::telemetry::Counter;
 use hornpipe_engine::{Batch, Clock, Shutdown};
 use hornpipe_model::{LogBatch, MetricBatch, Scope, Signal, Window};
@@ -15,15 +14,16 @@ use crate::budget::ValueBudget;
 use crate::contexts::ContextLimit;
 use crate::flush::{Merger, Now};
 use crate::forward::Forwarder;
-use crate::guide::{self, Listening, Silence};
+use crate::guide::Silence;
 use crate::hold::GaugeHold;
 use crate::kernel_drops::KernelDrops;
-use crate::listen::{LARGE_RECEIVE_BUFFER, Limits, Socket, enlarge_receive_buffer};
+use crate::listen::{Limits, Socket};
 use crate::naming::Naming;
 use crate::origin::OriginTags;
 use crate::overflow::Overflow;
 use crate::reader::{ReaderContext, ReaderHandle, packets};
 use crate::reason;
+use crate::start::{Started, start_readers};
 use crate::window::Windows;
 
 /// Takes StatsD and DogStatsD lines, adds them up in windows, and sends a point for each series and window.
@@ -62,43 +62,7 @@ impl StatsdReceiver {
             budget: ValueBudget::of_each(config.max_sample_bytes.as_usize(), sockets.len()),
             limits: Limits { largest: config.max_datagram_bytes.as_usize(), connections: config.max_connections },
         };
-        // A receiver before this one, with other settings, may have said something else.
-        context.telemetry.set_fact("forwards to", config.forward_to.clone());
-        context.telemetry.set_fact("Unix datagrams", "");
-        let mut readers = Vec::with_capacity(sockets.len());
-        let mut addresses = Vec::with_capacity(sockets.len());
-        let mut listening: Vec<Listening> = Vec::with_capacity(sockets.len());
-        for socket in sockets {
-            // Several readers of one address are one place to the operator.
-            let socket_name = socket.name();
-            let is_new = !addresses.contains(&socket_name);
-            match &socket {
-                Socket::Udp(socket) => {
-                    enlarge(socket, &socket_name, &config, &context.id);
-                    listening.extend(Listening::of(socket).ok().filter(|_| is_new));
-                }
-                Socket::Unixgram(unixgram) => {
-                    if config.socket_buffer_size != ByteSize::default() {
-                        enlarge(unixgram, &socket_name, &config, &context.id);
-                    }
-                    tracing::info!(receiver = context.id, "{}", guide::line(&socket));
-                }
-                other => tracing::info!(receiver = context.id, "{}", guide::line(other)),
-            }
-            if is_new {
-                addresses.push(socket_name);
-            }
-            if let Some(path) = socket.unixgram_path()
-                && !context.sockets.has_inherited_unixgram(&path)
-            {
-                context.telemetry.set_fact("Unix datagrams", guide::UNIXGRAM_RISK);
-            }
-            let reader = ReaderHandle::start(socket, reader_context.clone());
-            readers.push(reader.map_err(|error| format!("cannot start a thread that reads the socket: {error}"))?);
-        }
-        for listening in &listening {
-            tracing::info!(receiver = context.id, "{}", listening.line());
-        }
+        let Started { readers, listening } = start_readers(sockets, &config, &context, &reader_context)?;
         let interval = config.aggregation_interval.get();
         let contexts =
             context.telemetry.gauge("hornpipe_statsd_contexts", "{context}", "Series known at the last flush");
@@ -107,7 +71,6 @@ impl StatsdReceiver {
             "{set}",
             "Sets whose members were estimated in their window because they were too many",
         );
-        context.telemetry.set_fact("listens on", addresses.join(", "));
         let packets = packets(&context.telemetry);
         let kernel_drops = KernelDrops::since_now(&context.telemetry);
         let scope = Scope {
@@ -279,26 +242,5 @@ impl Running {
 
     fn now(&self) -> Now {
         Now { unix: self.context.clock.unix(), monotonic: self.context.clock.monotonic() }
-    }
-}
-
-/// Gives the socket its receive buffer.
-fn enlarge(socket: &impl AsFd, address: &str, config: &StatsdConfig, id: &str) {
-    let wanted = config.socket_buffer_size.as_usize();
-    match enlarge_receive_buffer(socket, wanted) {
-        Ok(granted) if granted < wanted => tracing::warn!(
-            receiver = id,
-            address,
-            "the receive buffer has {granted} bytes instead of {wanted}: the system allows no more; on Linux raise it with \
-             `sysctl -w net.core.rmem_max={wanted}`"
-        ),
-        Ok(granted) if granted < LARGE_RECEIVE_BUFFER && wanted == 0 => tracing::info!(
-            receiver = id,
-            address,
-            "the receive buffer has {granted} bytes, as many as the system allows; for bursts of more, on Linux, \
-             `sysctl -w net.core.rmem_max={LARGE_RECEIVE_BUFFER}` before the start"
-        ),
-        Ok(granted) => tracing::debug!(receiver = id, address, "the receive buffer has {granted} bytes"),
-        Err(error) => tracing::warn!(receiver = id, address, %error, "the receive buffer cannot be enlarged"),
     }
 }
