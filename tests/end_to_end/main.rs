@@ -10,6 +10,7 @@ mod datadog;
 mod events;
 mod filelog;
 mod gunicorn;
+mod independent;
 mod isolation;
 mod migration;
 mod outage;

@@ -4,6 +4,7 @@
 //! * [`CollectingSink`]: the end of a pipeline, for a receiver alone; [`build_context`] for any component alone;
 //! * [`FakeDatadog`] and [`FakeOtlp`]: backends on real sockets that decode what comes with code of their own, check it
 //!   as the real ones do, and misbehave on request ([`Behaviour`]); [`RefusingPort`]: one that is not up yet;
+//!   [`TlsFront`]: one behind TLS;
 //! * [`check_receiver_contract`], [`check_processor_contract`] and [`check_exporter_contract`]: what every component
 //!   promises;
 //! * [`final_counters`] and [`assert_conserved`]: the counters that a run logs at its end, and the law over them.
@@ -19,7 +20,9 @@ mod items;
 mod otlp;
 mod sink;
 
-pub use backend::{Backend, Behaviour, PATIENCE, RecordedRequest, RefusingPort, eventually};
+pub use backend::{
+    Authority, Backend, Behaviour, Identity, PATIENCE, RecordedRequest, RefusingPort, TlsFront, eventually,
+};
 pub use bench::{assert_accounted, assert_conserved, build_context, final_counters, resource};
 pub use clock::FakeClock;
 pub use contract::{

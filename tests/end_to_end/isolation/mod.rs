@@ -1,219 +1,150 @@
-//! A backend that fails changes nothing for its sibling: the sibling gets byte-identical requests at the same times,
-//! and the failing one gets its data when it comes back.
+//! The fault matrix: whatever one backend does, its siblings get byte-identical requests at the same times, and its own
+//! data is kept, split or dropped as promised, counted once with its reason.
 //!
-//! In one process, on a clock of the test's own; the graph, the queues and the exporters are the real ones.
+//! In one process, on a clock of the test's own; the graph, the queues and the exporters are the real ones. Metrics and
+//! logs go to Datadog, to OTLP over gRPC and to OTLP over HTTP at once. One of them fails from the start through the first
+//! windows and then recovers; `faults` is the table of what it does and of what becomes of its data.
 
+mod faults;
+mod scene;
 mod ticker;
 
 use std::time::Duration;
 
-use hornpipe_datadog_exporter::DatadogConfig;
-use hornpipe_engine::Registry;
-use hornpipe_engine::config::{FixedEnvironment, Source, load};
-use hornpipe_engine::graph::{Environment, Graph, RunningGraph};
-use hornpipe_engine::status::ProcessFacts;
-use hornpipe_engine::telemetry::{ComponentIdentity, ComponentKind, FinalCounters, Telemetry};
-use hornpipe_engine::testing::{
-    Backend, Behaviour, FakeClock, FakeDatadog, FakeOtlp, RecordedRequest, RefusingPort, assert_conserved, eventually,
-    resource,
-};
+use hornpipe_engine::telemetry::FinalCounters;
+use hornpipe_engine::testing::assert_conserved;
+use hornpipe_engine::{Reason, reason};
 use hornpipe_model::{Signal, Timestamp};
-use hornpipe_otlp_exporter::OtlpConfig;
 use http::HeaderMap;
 
-use ticker::{POINTS, TickerConfig};
+use faults::{Fate, Fault};
+use scene::{Destination, Scene};
+use ticker::{POINTS, RECORDS, REQUESTS};
 
 const WINDOW: Duration = Duration::from_secs(10);
-/// Windows before the failing backend comes back.
-const WINDOWS: u64 = 6;
-/// Requests in each window.
-const REQUESTS: u64 = 30;
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Fault {
-    Answers503,
-    Hangs,
-    Refuses,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Name {
-    Datadog,
-    Otlp,
-}
+/// Windows in a run.
+const WINDOWS: u64 = 5;
+/// How many of them the fault lasts.
+const FAULTY: u64 = 3;
+const SIGNALS: [(Signal, u64); 2] = [(Signal::Metrics, POINTS), (Signal::Logs, RECORDS)];
 
 /// What a backend got: when, where to, with which headers, and what.
-type Received = Vec<(Timestamp, String, HeaderMap, Vec<u8>)>;
+type Received = Vec<(Timestamp, String, String, Vec<u8>)>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn datadog_gets_the_same_requests_at_the_same_times_whatever_otlp_does() {
-    assert_unaffected(Name::Datadog, Name::Otlp).await;
+async fn no_fault_of_datadog_reaches_its_siblings_and_its_data_ends_as_promised() {
+    try_all_faults_of(Destination::Datadog).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn otlp_gets_the_same_requests_at_the_same_times_whatever_datadog_does() {
-    assert_unaffected(Name::Otlp, Name::Datadog).await;
+async fn no_fault_of_otlp_over_grpc_reaches_its_siblings_and_its_data_ends_as_promised() {
+    try_all_faults_of(Destination::OtlpGrpc).await;
 }
 
-async fn assert_unaffected(sibling: Name, failing: Name) {
-    let undisturbed = run(sibling, failing, None).await;
-    let arrivals: Vec<u64> = undisturbed.iter().map(|request| request.0.since(FakeClock::START).as_secs()).collect();
-    assert_eq!(arrivals, [10, 20, 30, 40, 50, 60]);
-    for fault in [Fault::Answers503, Fault::Hangs, Fault::Refuses] {
-        let disturbed = run(sibling, failing, Some(fault)).await;
-        assert!(disturbed == undisturbed, "{fault:?} of {failing:?} changed:\n{disturbed:?}\n{undisturbed:?}");
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_fault_of_otlp_over_http_reaches_its_siblings_and_its_data_ends_as_promised() {
+    try_all_faults_of(Destination::OtlpHttp).await;
+}
+
+async fn try_all_faults_of(failing: Destination) {
+    let siblings = Destination::ALL.into_iter().filter(|other| *other != failing);
+    let undisturbed = run(failing, None).await;
+    for (destination, received) in siblings.clone().zip(&undisturbed) {
+        let mut seconds: Vec<u64> = received.iter().map(|request| scene::seconds_since_start(request.0)).collect();
+        seconds.dedup();
+        assert_eq!(seconds, [10, 20, 30, 40, 50], "{destination:?}");
+    }
+    for fault in faults::all() {
+        let disturbed = run(failing, Some(&fault)).await;
+        for ((destination, before), after) in siblings.clone().zip(&undisturbed).zip(&disturbed) {
+            assert!(
+                before == after,
+                "{} at {failing:?} changed what {destination:?} got:\n{after:?}\n{before:?}",
+                fault.name
+            );
+        }
     }
 }
 
-/// Runs some windows with a fault at one backend, then goes on without it until everything is delivered; what the other
-/// backend got.
-async fn run(sibling: Name, failing: Name, fault: Option<Fault>) -> Received {
-    let mut scene = Scene::start(failing, fault);
+/// Runs all windows, the first of them with a fault at one backend, then goes on until everything there has its fate; what
+/// the other backends got.
+async fn run(failing: Destination, fault: Option<&Fault>) -> Vec<Received> {
+    let fate = fault.map_or(Fate::Taken, |fault| fault.fate_at(failing));
+    let mut scene = Scene::start(failing, fault).await;
     for window in 1..=WINDOWS {
         scene.time.advance(WINDOW).await;
-        scene.wait_for_delivery(sibling, window).await;
-    }
-    scene.recover();
-    // Retries come when the clock gets there.
-    let deliver = async {
-        while scene.delivered(failing) < WINDOWS * POINTS {
-            scene.time.advance(Duration::from_secs(1)).await;
+        for sibling in scene.siblings() {
+            scene.wait_until_settled(sibling, window).await;
         }
+        if window == FAULTY {
+            if fate.is_immediate() {
+                scene.wait_until_settled(failing, window).await;
+            }
+            scene.recover();
+        }
+    }
+    if fate != Fate::Held {
+        scene.advance_until_settled(failing, fault).await;
+    }
+    let received = scene.siblings().map(|sibling| scene.received(sibling)).collect();
+    check_fate(&scene, failing, fate, fault.map_or("no fault", |fault| fault.name));
+    scene.shut_down().await;
+    received
+}
+
+/// Checks, after the fault, what became of the failing backend's data: by the exporter's counters, and by the backend's eyes.
+fn check_fate(scene: &Scene, failing: Destination, fate: Fate, fault: &str) {
+    for (signal, items) in SIGNALS {
+        let counters = scene.counters(failing);
+        let counters = counters.signal(signal);
+        let all = WINDOWS * items;
+        let dropped: Option<(Reason, u64)> = match fate {
+            Fate::Dropped(reason) | Fate::TakenButRefused(reason) => Some((reason, FAULTY * items)),
+            Fate::OneRejected => Some((reason::REJECTED, FAULTY)),
+            Fate::Taken | Fate::Kept | Fate::KeptUntil(_) | Fate::Repeated | Fate::Held => None,
+        };
+        let lost = dropped.map_or(0, |(_, items)| items);
+        let (passed, held) = if fate == Fate::Held { (0, all) } else { (all - lost, 0) };
+        let place = format!("{} of {fault} at {failing:?}", signal.as_str());
+        assert_eq!(counters.dropped_by_reason().into_iter().collect::<Vec<_>>(), Vec::from_iter(dropped), "{place}");
+        assert_eq!(
+            (counters.received.get(), counters.passed.get(), counters.held.get()),
+            (all, passed, held),
+            "{place}"
+        );
+    }
+    let windows = match fate {
+        Fate::Dropped(_) => WINDOWS - FAULTY,
+        Fate::Held => 0,
+        _ => WINDOWS,
     };
-    let in_time = tokio::time::timeout(Duration::from_secs(10), deliver).await;
-    in_time.unwrap_or_else(|_| panic!("{failing:?} does not get its data after {fault:?}"));
-    scene.finish(sibling).await
-}
-
-/// Both backends, and the graph that feeds them.
-struct Scene {
-    time: FakeClock,
-    datadog: Place<FakeDatadog>,
-    otlp: Place<FakeOtlp>,
-    telemetry: Telemetry,
-    running: RunningGraph,
-}
-
-/// A port, and the backend once it is up there.
-enum Place<B> {
-    Down(Option<RefusingPort>),
-    Up(B),
+    let found = scene.found(failing);
+    let expected = scene::Found { requests: (windows * REQUESTS) as f64, records: windows * RECORDS };
+    if fate == Fate::Repeated {
+        assert!(found.requests >= expected.requests && found.records >= expected.records, "{fault}: {found:?}");
+    } else {
+        assert_eq!(found, expected, "{fault} at {failing:?}");
+        scene.assert_clean(failing);
+        scene.assert_in_order(failing);
+    }
+    if let Fate::KeptUntil(second) = fate {
+        let again = scene.second_attempt(failing);
+        assert!(again >= second, "{fault} at {failing:?}: tried again after {again} s, asked for {second} s");
+    }
 }
 
 impl Scene {
-    fn start(failing: Name, fault: Option<Fault>) -> Self {
-        let time = FakeClock::new();
-        let ports = [RefusingPort::reserve(), RefusingPort::reserve()];
-        let config = configuration(&ports);
-        let [datadog, otlp] = ports.map(Some);
-        let environment = Environment::new(time.clock(), resource(), ProcessFacts::default());
-        let registry =
-            Registry::default().receiver::<TickerConfig>().exporter::<DatadogConfig>().exporter::<OtlpConfig>();
-        let (plan, problems) = load(&[Source::new("test", config, 0)], &FixedEnvironment::new(), &registry);
-        let plan = plan.unwrap_or_else(|| panic!("{problems}"));
-        let graph = Graph::build(plan, &environment).unwrap_or_else(|failures| panic!("{failures:?}"));
-        let mut scene = Scene {
-            time,
-            datadog: Place::Down(datadog),
-            otlp: Place::Down(otlp),
-            telemetry: environment.telemetry,
-            running: graph.start(),
-        };
-        for name in [Name::Datadog, Name::Otlp] {
-            match fault.filter(|_| name == failing) {
-                None => scene.come_up(name),
-                Some(Fault::Refuses) => {}
-                Some(Fault::Hangs) => scene.come_up_with(name, Behaviour::Hang),
-                Some(Fault::Answers503) => scene.come_up_with(name, Behaviour::status(503)),
-            }
-        }
-        scene
-    }
-
-    fn come_up(&mut self, name: Name) {
-        let clock = self.time.clock();
-        match name {
-            Name::Datadog => self.datadog.come_up(|port| FakeDatadog::start_at(port.listen(), clock)),
-            Name::Otlp => self.otlp.come_up(|port| FakeOtlp::start_at(port.listen(), clock)),
-        }
-    }
-
-    fn come_up_with(&mut self, name: Name, behaviour: Behaviour) {
-        self.come_up(name);
-        self.backend(name).behave(behaviour);
-    }
-
-    fn backend(&self, name: Name) -> &Backend {
-        match name {
-            Name::Datadog => self.datadog.backend(),
-            Name::Otlp => self.otlp.backend(),
-        }
-    }
-
-    /// Ends every fault.
-    fn recover(&mut self) {
-        for name in [Name::Datadog, Name::Otlp] {
-            self.come_up_with(name, Behaviour::Ok);
-        }
-    }
-
-    /// How many points an exporter has delivered, by its own counters.
-    fn delivered(&self, name: Name) -> u64 {
-        let id = format!("{name:?}").to_lowercase();
-        let identity = ComponentIdentity { kind: ComponentKind::Exporter, id, pipeline: None };
-        self.telemetry.component(identity).signal(Signal::Metrics).passed.get()
-    }
-
-    /// Waits, with the clock standing still, until the points of so many windows are delivered.
-    async fn wait_for_delivery(&self, name: Name, windows: u64) {
-        let done = || self.delivered(name) == windows * POINTS;
-        eventually(&format!("{windows} windows at {name:?}"), done).await;
-    }
-
-    /// Stops the graph, checks that both backends have everything, and tells what one of them got.
-    async fn finish(self, name: Name) -> Received {
-        let requests = self.backend(name).requests();
-        self.running.shutdown(Duration::from_secs(8)).await;
-        assert_conserved(&FinalCounters::of(&self.telemetry));
-        let (datadog, otlp) = (self.datadog.backend(), self.otlp.backend());
-        assert_eq!(datadog.sum_as_count("gunicorn.requests", &[]), (WINDOWS * REQUESTS) as f64);
-        assert_eq!(otlp.sum("gunicorn.requests", &[]), (WINDOWS * REQUESTS) as f64);
-        datadog.assert_clean();
-        otlp.assert_clean();
-        let request = |mut request: RecordedRequest| {
-            // The port is another one in each run.
-            request.headers.remove(http::header::HOST);
-            (request.arrival, request.route, request.headers, request.body.to_vec())
-        };
-        requests.into_iter().map(request).collect()
+    /// Stops the graph and checks the conservation law.
+    async fn shut_down(self) {
+        let (running, telemetry) = (self.running, self.telemetry);
+        running.shutdown(Duration::ZERO).await;
+        assert_conserved(&FinalCounters::of(&telemetry));
     }
 }
 
-impl<B> Place<B> {
-    fn come_up(&mut self, start: impl FnOnce(RefusingPort) -> B) {
-        if let Place::Down(port) = self
-            && let Some(port) = port.take()
-        {
-            *self = Place::Up(start(port));
-        }
-    }
-
-    fn backend(&self) -> &B {
-        match self {
-            Place::Up(backend) => backend,
-            Place::Down(_) => panic!("this backend is not up"),
-        }
-    }
-}
-
-fn configuration([datadog, otlp]: &[RefusingPort; 2]) -> String {
-    format!(
-        "receivers:\n  ticker:\n\
-         exporters:\n  datadog: {{api: {{key: '{}'}}, metrics: {{endpoint: '{}'}}}}\n  \
-         otlp: {{endpoint: '{}', tls: {{insecure: true}}}}\n\
-         service: {{pipelines: {{metrics: {{receivers: [ticker], exporters: [datadog, otlp]}}}}}}\n",
-        FakeDatadog::API_KEY,
-        datadog.url(),
-        otlp.url()
-    )
+/// A request's headers as text, but for those that differ between runs.
+fn shown(mut headers: HeaderMap) -> String {
+    // The port is another one in each run.
+    headers.remove(http::header::HOST);
+    format!("{headers:?}")
 }

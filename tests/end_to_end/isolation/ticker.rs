@@ -6,25 +6,29 @@ use async_trait::async_trait;
 use hornpipe_engine::component::{BuildContext, BuildError, ComponentType, Outputs, Receiver, ReceiverConfig};
 use hornpipe_engine::{Batch, Shutdown};
 use hornpipe_model::{
-    Context, Distribution, MetricBatch, MetricPoint, MetricValue, Origin, Samples, Scope, Signal, Tags, Timestamp,
-    Window, WireType,
+    Body, Context, Data, Distribution, Log, LogBatch, LogSource, MetricBatch, MetricPoint, MetricValue, Origin,
+    Samples, Scope, Severity, Signal, Tags, Timestamp, Window, WireType,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{REQUESTS, WINDOW, WINDOWS};
+use super::{WINDOW, WINDOWS};
 
 /// Points of a batch.
 pub const POINTS: u64 = 3;
+/// Records of a batch.
+pub const RECORDS: u64 = 4;
+/// The value of `gunicorn.requests` in each window.
+pub const REQUESTS: u64 = 30;
 
-/// A receiver that makes the same batch at the end of each of the first windows.
+/// A receiver that makes the same batches at the end of each of the first windows.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct TickerConfig {}
 
 impl ComponentType for TickerConfig {
     const TYPE: &'static str = "ticker";
-    const SIGNALS: &'static [Signal] = &[Signal::Metrics];
-    const SUMMARY: &'static str = "makes the same batch again and again";
+    const SIGNALS: &'static [Signal] = &[Signal::Metrics, Signal::Logs];
+    const SUMMARY: &'static str = "makes the same batches again and again";
 }
 
 impl ReceiverConfig for TickerConfig {
@@ -39,23 +43,25 @@ struct Ticker(BuildContext);
 impl Receiver for Ticker {
     async fn run(self: Box<Self>, outputs: Outputs, shutdown: Shutdown) -> Result<(), String> {
         let context = self.0;
-        for _ in 0..WINDOWS {
+        for window in 0..WINDOWS {
             tokio::select! {
                 () = context.clock.sleep(WINDOW) => {}
                 () = shutdown.requested() => return Ok(()),
             }
-            let batch = batch(&context);
-            let counters = context.telemetry.signal(Signal::Metrics);
-            counters.received.add(batch.points.len() as u64);
-            counters.passed.add(batch.points.len() as u64);
-            outputs.metrics.as_ref().unwrap().send(Batch::new(batch)).await;
+            let (points, records) = (points(&context), records(&context, window));
+            for (output, data) in [(&outputs.metrics, points), (&outputs.logs, records)] {
+                let counters = context.telemetry.signal(data.signal());
+                counters.received.add(data.items() as u64);
+                counters.passed.add(data.items() as u64);
+                output.as_ref().unwrap().send(Batch::new(data)).await;
+            }
         }
         shutdown.requested().await;
         Ok(())
     }
 }
 
-fn batch(context: &BuildContext) -> MetricBatch {
+fn points(context: &BuildContext) -> Data {
     let end = context.clock.unix();
     let start = Timestamp::from_nanos(end.as_nanos() - WINDOW.as_nanos() as u64);
     let mut samples = Samples::new();
@@ -72,5 +78,16 @@ fn batch(context: &BuildContext) -> MetricBatch {
         point("gunicorn.workers", MetricValue::Gauge(4.0)),
         point("gunicorn.request.duration", MetricValue::Distribution(Distribution::new(WireType::Timing, samples))),
     ];
-    MetricBatch { resource: Arc::clone(&context.resource), scope: Arc::new(Scope::default()), points }
+    MetricBatch { resource: Arc::clone(&context.resource), scope: Arc::new(Scope::default()), points }.into()
+}
+
+fn records(context: &BuildContext, window: u64) -> Data {
+    let source =
+        Arc::new(LogSource { service: "shop".to_owned(), source: "gunicorn".to_owned(), ..LogSource::default() });
+    let record = |number| {
+        let body = Body::Text(format!("line {number} of window {window}").into());
+        Log { severity: Severity::INFO, ..Log::new(body, context.clock.unix(), Arc::clone(&source)) }
+    };
+    let records = (0..RECORDS).map(record).collect();
+    LogBatch { resource: Arc::clone(&context.resource), scope: Arc::new(Scope::default()), records }.into()
 }

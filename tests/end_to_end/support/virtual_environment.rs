@@ -1,23 +1,21 @@
-//! The Python environment with Gunicorn, made once.
+//! Python environments, each made once.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/end_to_end/gunicorn_app/requirements.txt");
-
-/// The directory of the environment's programs. Makes the environment below the target directory where it is missing or
-/// of other requirements; tests of several processes wait for each other.
+/// The directory of the programs of an environment with a name and these requirements. Makes it below the target directory
+/// where it is missing or of other requirements; tests of several processes wait for each other.
 ///
 /// # Panics
 /// Where Python, its venv module or the packages cannot be had, naming what to install.
-pub fn programs() -> PathBuf {
+pub fn programs(name: &str, requirements: &Path) -> PathBuf {
     let tests = Path::new(env!("CARGO_TARGET_TMPDIR"));
     std::fs::create_dir_all(tests).unwrap();
-    let lock = File::create(tests.join("gunicorn-environment.lock")).unwrap();
+    let lock = File::create(tests.join(format!("{name}-environment.lock"))).unwrap();
     lock.lock().unwrap();
-    let environment = tests.join("gunicorn-environment");
-    let wanted = std::fs::read_to_string(REQUIREMENTS).unwrap();
+    let environment = tests.join(format!("{name}-environment"));
+    let wanted = std::fs::read_to_string(requirements).unwrap();
     // Written last: an environment with it is whole.
     let installed = environment.join("installed.txt");
     if std::fs::read_to_string(&installed).is_ok_and(|found| found == wanted) {
@@ -29,8 +27,8 @@ pub fn programs() -> PathBuf {
         "python3 with the venv module is needed: apt-get install python3-venv",
     );
     run(
-        Command::new(environment.join("bin/python")).args(["-m", "pip", "install", "--quiet", "-r", REQUIREMENTS]),
-        "the packages of tests/end_to_end/gunicorn_app/requirements.txt are needed: pip must reach a package index",
+        Command::new(environment.join("bin/python")).args(["-m", "pip", "install", "--quiet", "-r"]).arg(requirements),
+        &format!("the packages of {} are needed: pip must reach a package index", requirements.display()),
     );
     std::fs::write(installed, wanted).unwrap();
     environment.join("bin")

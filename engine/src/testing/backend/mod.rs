@@ -10,6 +10,7 @@ mod refusing_port;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 pub use behaviour::Behaviour;
 pub(crate) use content::decompress;
 pub use refusing_port::RefusingPort;
+pub use tls::{Authority, Identity, TlsFront};
 
 use crate::Clock;
 use behaviour::Script;
