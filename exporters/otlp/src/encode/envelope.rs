@@ -63,11 +63,21 @@ impl<'a> Envelope<'a> {
     /// Writes the whole group into `GROUPS`; `put_content` writes so many bytes, each metric or record into
     /// [`Envelope::CONTENT`].
     pub(super) fn put(&self, buffer: &mut Vec<u8>, content: usize, put_content: impl FnOnce(&mut Vec<u8>)) {
+        self.put_front(buffer, content);
+        put_content(buffer);
+        self.put_end(buffer);
+    }
+
+    /// Writes what stands before so many bytes of content.
+    pub(super) fn put_front(&self, buffer: &mut Vec<u8>, content: usize) {
         put_header(buffer, GROUPS, self.len(content));
         put_bytes(buffer, OWNER, &self.resource);
         put_header(buffer, CONTENT, self.scope_len(content));
         put_bytes(buffer, OWNER, &self.scope);
-        put_content(buffer);
+    }
+
+    /// Writes what stands behind the content.
+    pub(super) fn put_end(&self, buffer: &mut Vec<u8>) {
         put_text(buffer, SCHEMA_URL, self.scope_schema_url);
         put_text(buffer, SCHEMA_URL, self.resource_schema_url);
     }

@@ -6,15 +6,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hashbrown::HashMap;
 use hornpipe_model::{Event, Log, LogBatch, LogSource};
 
 use super::Part;
 use super::chains::{Chain, Chains};
-use super::envelope::{Envelope, HEADER_BYTES};
+use super::envelope::Envelope;
 use super::owner::Owner;
 use super::record::{SourceAttributes, put_record};
-use super::wire::{field_len, put_bytes};
+use super::wire::field_len;
 
 /// The messages for some items of a batch, each of at most `max_bytes` unless one item alone is larger.
 pub(super) fn encode(batch: &LogBatch, items: &[u32], max_bytes: usize) -> Vec<Part> {
@@ -24,21 +25,20 @@ pub(super) fn encode(batch: &LogBatch, items: &[u32], max_bytes: usize) -> Vec<P
     for &item in items {
         let Some(log) = batch.records.get(item as usize) else { continue };
         source.turn_to(log);
-        let start = open.records.buffer.len();
-        put_record(&mut open.records.buffer, log, &source.attributes);
         let owner = source.owner_of(log);
-        let (mut group, mut growth) = open.place(owner, start);
-        let mut start = start;
-        if !open.items.is_empty() && open.bytes + growth > max_bytes {
+        let (mut start, mut place) = (open.prepare(owner), open.place(owner));
+        put_record(&mut open.records.buffer, Envelope::CONTENT, log, &source.attributes);
+        let record = open.records.buffer.len() - start;
+        if !open.items.is_empty() && open.bytes + record + place.bytes() > max_bytes {
             let mut next = OpenPart::new(batch);
+            let there = next.prepare(owner);
             open.records.move_to(&mut next.records, start);
             parts.push(std::mem::replace(&mut open, next).close());
-            start = 0;
-            (group, growth) = open.place(owner, start);
+            (start, place) = (there, open.place(owner));
         }
-        open.bytes += growth;
+        open.bytes += record + place.bytes();
         open.items.push(item);
-        open.add(group, owner, start);
+        open.add(place, owner, start);
     }
     if !open.items.is_empty() {
         parts.push(open.close());
@@ -77,6 +77,8 @@ struct OpenPart<'a> {
     items: Vec<u32>,
     /// An upper bound of the encoded message's size.
     bytes: usize,
+    /// Bytes at the buffer's start that are kept free for the first group's envelope.
+    front: usize,
 }
 
 /// The records of one resource.
@@ -91,6 +93,16 @@ enum Place<'a> {
     New(Envelope<'a>),
 }
 
+impl Place<'_> {
+    /// By how much it makes the message larger, beside the record, at most.
+    fn bytes(&self) -> usize {
+        match self {
+            Place::Known(_) => 0,
+            Place::New(envelope) => envelope.bytes(),
+        }
+    }
+}
+
 impl<'a> OpenPart<'a> {
     fn new(batch: &'a LogBatch) -> Self {
         OpenPart {
@@ -100,18 +112,26 @@ impl<'a> OpenPart<'a> {
             by_owner: HashMap::new(),
             items: Vec::new(),
             bytes: 0,
+            front: 0,
         }
     }
 
-    /// The place of the record that the buffer has from `start` on, and by how much it makes the message larger, at most.
-    fn place(&self, owner: Owner<'a>, start: usize) -> (Place<'a>, usize) {
-        let record = self.records.buffer.len() - start + HEADER_BYTES;
-        if let Some(&group) = self.by_owner.get(&owner) {
-            return (Place::Known(group), record);
+    /// Where the next record begins. Before the first one room is made for the envelope, so that records of one resource,
+    /// which most batches have, need not be copied into the message: they are in it.
+    fn prepare(&mut self, owner: Owner<'a>) -> usize {
+        if self.records.buffer.is_empty() {
+            self.front = Envelope::new(&self.batch.resource, &self.batch.scope, owner).bytes();
+            self.records.buffer.resize(self.front, 0);
         }
-        let envelope = Envelope::new(&self.batch.resource, &self.batch.scope, owner);
-        let growth = record + envelope.bytes();
-        (Place::New(envelope), growth)
+        self.records.buffer.len()
+    }
+
+    /// Where a record of an owner goes.
+    fn place(&self, owner: Owner<'a>) -> Place<'a> {
+        match self.by_owner.get(&owner) {
+            Some(&group) => Place::Known(group),
+            None => Place::New(Envelope::new(&self.batch.resource, &self.batch.scope, owner)),
+        }
     }
 
     fn add(&mut self, place: Place<'a>, owner: Owner<'a>, start: usize) {
@@ -128,16 +148,26 @@ impl<'a> OpenPart<'a> {
         }
     }
 
-    fn close(self) -> Part {
+    fn close(mut self) -> Part {
+        if let [group] = &self.groups[..] {
+            let mut message = std::mem::take(&mut self.records.buffer);
+            let mut front = Vec::with_capacity(self.front);
+            group.envelope.put_front(&mut front, group.records.bytes);
+            let start = self.front.saturating_sub(front.len());
+            if let Some(place) = message.get_mut(start..self.front) {
+                place.copy_from_slice(&front);
+            }
+            group.envelope.put_end(&mut message);
+            return Part { message: Bytes::from(message).slice(start..), items: self.items };
+        }
         let len = self.groups.iter().map(|group| field_len(group.envelope.len(group.records.bytes))).sum();
         let mut message = Vec::with_capacity(len);
         for group in &self.groups {
             group.envelope.put(&mut message, group.records.bytes, |message| {
-                let records = self.records.messages(group.records);
-                records.for_each(|record| put_bytes(message, Envelope::CONTENT, record));
+                self.records.messages(group.records).for_each(|record| message.extend_from_slice(record));
             });
         }
         debug_assert_eq!(message.len(), len, "a message of another size than computed");
-        Part { message, items: self.items }
+        Part { message: message.into(), items: self.items }
     }
 }

@@ -13,7 +13,7 @@ use super::chains::{Chain, Chains};
 use super::envelope::{Envelope, HEADER_BYTES};
 use super::owner::Owner;
 use super::point::{Kind, put_point};
-use super::wire::{Field, field_len, put_any_number, put_bytes, put_header, put_text, text_len};
+use super::wire::{Field, field_len, put_any_number, put_header, put_text, text_len};
 use crate::dropped::Dropped;
 
 /// Fields of `Metric`.
@@ -42,7 +42,7 @@ pub(super) fn encode(batch: &MetricBatch, items: &[u32], max_bytes: usize) -> (V
     for &item in items {
         let Some(point) = batch.points.get(item as usize) else { continue };
         let start = open.points.buffer.len();
-        let kind = match put_point(&mut open.points.buffer, point) {
+        let kind = match put_point(&mut open.points.buffer, DATA_POINTS, point) {
             Ok(kind) => kind,
             Err(reason) => {
                 dropped.add(reason);
@@ -137,7 +137,7 @@ impl<'a> OpenPart<'a> {
         let group = self.by_owner.get(&owner).copied();
         let key =
             MetricKey { group: group.unwrap_or(self.groups.len()), name: context.name(), unit: context.unit(), kind };
-        let point = self.points.buffer.len() - start + HEADER_BYTES;
+        let point = self.points.buffer.len() - start;
         if let Some(&metric) = self.by_key.get(&key) {
             return Place { start, metric: Target::Known(metric), growth: point };
         }
@@ -190,7 +190,7 @@ impl<'a> OpenPart<'a> {
             });
         }
         debug_assert_eq!(message.len(), len, "a message of another size than computed");
-        Part { message, items: self.items }
+        Part { message: message.into(), items: self.items }
     }
 
     fn content_len(&self, group: &Group<'_>) -> usize {
@@ -227,7 +227,7 @@ impl Metric<'_> {
             Kind::ExponentialHistogram { temporality } => (EXPONENTIAL_HISTOGRAM, Some(temporality), false),
         };
         put_header(message, field, self.data_len());
-        points.messages(self.points).for_each(|point| put_bytes(message, DATA_POINTS, point));
+        points.messages(self.points).for_each(|point| message.extend_from_slice(point));
         if let Some(temporality) = temporality {
             put_any_number(message, AGGREGATION_TEMPORALITY, aggregation_temporality(temporality));
         }

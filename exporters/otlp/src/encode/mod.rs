@@ -15,15 +15,19 @@ mod wire;
 use bytes::Bytes;
 use hornpipe_engine::component::{Encoded, Request};
 use hornpipe_engine::http::Compression;
+use hornpipe_engine::reason;
 use hornpipe_model::{Data, Signal};
 
 /// The most that a message takes before compression, in bytes. gRPC servers take 4 MiB unless told otherwise (the
 /// Collector's and tonic's default); the rest is room for a proxy that adds attributes.
 const MAX_MESSAGE_BYTES: usize = 3_584 * 1024;
 
+/// The most that a client should send at all, as the specification wants it (since 1.11): one item alone can be larger.
+const LARGEST_MESSAGE_BYTES: usize = 64 << 20;
+
 /// One message and the items that it carries.
 struct Part {
-    message: Vec<u8>,
+    message: Bytes,
     items: Vec<u32>,
 }
 
@@ -52,6 +56,10 @@ impl Encodings {
             Data::Metrics(batch) => (Signal::Metrics, self.metrics, metrics::encode(batch, items, MAX_MESSAGE_BYTES)),
             Data::Logs(batch) => (Signal::Logs, self.logs, (logs::encode(batch, items, MAX_MESSAGE_BYTES), Vec::new())),
         };
+        let (parts, beyond): (Vec<Part>, Vec<Part>) =
+            parts.into_iter().partition(|part| part.message.len() <= LARGEST_MESSAGE_BYTES);
+        let dropped =
+            [dropped, beyond.iter().map(|part| (reason::TOO_LARGE, part.items.len() as u64)).collect()].concat();
         let request =
             |Part { message, items }| Request { route: encoding.route, signal, body: encoding.body(message), items };
         Encoded { requests: parts.into_iter().map(request).collect(), dropped }
@@ -59,13 +67,13 @@ impl Encodings {
 }
 
 impl Encoding {
-    fn body(self, message: Vec<u8>) -> Bytes {
+    fn body(self, message: Bytes) -> Bytes {
         let message = match self.compression {
             Compression::None => message,
-            compression => compression.compress(&message),
+            compression => compression.compress(&message).into(),
         };
         if !self.framed {
-            return message.into();
+            return message;
         }
         // gRPC's frame ("Length-Prefixed-Message"): whether the message is compressed, and its length.
         let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES + message.len());

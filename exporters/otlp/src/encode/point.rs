@@ -6,7 +6,7 @@ use hornpipe_model::{MetricPoint, MetricValue, Temporality};
 
 use super::attributes::put_tags;
 use super::wire::{
-    Field, put_any_number, put_double, put_fixed64, put_header, put_number, put_varint, varint_len, zigzag,
+    Field, put_any_number, put_double, put_fixed64, put_header, put_message, put_number, put_varint, varint_len, zigzag,
 };
 
 /// What OTLP says once for all data points of a metric.
@@ -48,14 +48,21 @@ mod histogram {
 const OFFSET: Field = 1;
 const BUCKET_COUNTS: Field = 2;
 
-/// Writes the data point of a metric point, a message without header.
+/// Writes the data point of a metric point into `field`.
 ///
 /// Numbers are doubles throughout, also where they are whole: StatsD values are corrected for sample rates, and the
 /// number type of a series must not change from one point to the next.
 ///
 /// # Errors
 /// Why OTLP, or any backend, has no form for it; nothing is written then.
-pub(super) fn put_point(buffer: &mut Vec<u8>, point: &MetricPoint) -> Result<Kind, Reason> {
+pub(super) fn put_point(buffer: &mut Vec<u8>, field: Field, point: &MetricPoint) -> Result<Kind, Reason> {
+    put_message(buffer, field, EXPECTED_BYTES, |buffer| put_content(buffer, point))
+}
+
+/// Most points take less than 128 bytes, whose header has the same length.
+const EXPECTED_BYTES: usize = 100;
+
+fn put_content(buffer: &mut Vec<u8>, point: &MetricPoint) -> Result<Kind, Reason> {
     match &point.value {
         // A reading has no start: OTLP ignores it for gauges.
         MetricValue::Gauge(value) => {

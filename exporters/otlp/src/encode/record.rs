@@ -1,11 +1,12 @@
 //! One log record as OTLP's.
 
+use std::convert::Infallible;
 use std::ops::Range;
 
 use hornpipe_model::{Body, Event, Log, LogSource, Resource};
 
 use super::attributes::{grouped, put_any_field, put_any_text, put_group, put_pair, put_value};
-use super::wire::{Field, put_bytes, put_fixed32, put_fixed64, put_number, put_text};
+use super::wire::{Field, put_bytes, put_fixed32, put_fixed64, put_message, put_number, put_text};
 
 /// The OpenTelemetry conventions' attributes of a file.
 const FILE_PATH: &str = "log.file.path";
@@ -67,8 +68,18 @@ impl<'a> SourceAttributes<'a> {
     }
 }
 
-/// Writes a record, a message without header. Its own attributes win over its source's of the same key.
-pub(super) fn put_record(buffer: &mut Vec<u8>, log: &Log, of_source: &SourceAttributes<'_>) {
+/// Writes a record into `field`. Its own attributes win over its source's of the same key.
+pub(super) fn put_record(buffer: &mut Vec<u8>, field: Field, log: &Log, of_source: &SourceAttributes<'_>) {
+    let Ok(()) = put_message(buffer, field, EXPECTED_BYTES, |buffer| {
+        put_content(buffer, log, of_source);
+        Ok::<_, Infallible>(())
+    });
+}
+
+/// Most records take less than 16 KiB and more than 127 bytes, whose header has the same length.
+const EXPECTED_BYTES: usize = 1_000;
+
+fn put_content(buffer: &mut Vec<u8>, log: &Log, of_source: &SourceAttributes<'_>) {
     put_fixed64(buffer, TIME, log.time.as_nanos());
     put_number(buffer, SEVERITY_NUMBER, u64::from(log.severity.0));
     put_text(buffer, SEVERITY_TEXT, &log.severity_text);

@@ -42,6 +42,38 @@ pub(super) fn put_header(buffer: &mut Vec<u8>, field: Field, content: usize) {
     put_varint(buffer, content as u64);
 }
 
+/// A message as a field, whose content `put` writes: it is written first, as its length stands in front of it, and moved
+/// where the header is not as long as that of `expected` bytes. Nothing is left of a message that fails.
+pub(super) fn put_message<T, E>(
+    buffer: &mut Vec<u8>,
+    field: Field,
+    expected: usize,
+    put: impl FnOnce(&mut Vec<u8>) -> Result<T, E>,
+) -> Result<T, E> {
+    let start = buffer.len();
+    let reserved = field_len(expected) - expected;
+    buffer.resize(start + reserved, 0);
+    let result = put(buffer);
+    if result.is_err() {
+        buffer.truncate(start);
+        return result;
+    }
+    let content = buffer.len() - start - reserved;
+    let header = field_len(content) - content;
+    if header != reserved {
+        let end = buffer.len();
+        buffer.resize(end.max(start + header + content), 0);
+        buffer.copy_within(start + reserved..end, start + header);
+        buffer.truncate(start + header + content);
+    }
+    let mut front = Vec::with_capacity(header);
+    put_header(&mut front, field, content);
+    if let Some(place) = buffer.get_mut(start..start + header) {
+        place.copy_from_slice(&front);
+    }
+    result
+}
+
 /// A text or message, also where it is empty.
 pub(super) fn put_bytes(buffer: &mut Vec<u8>, field: Field, content: &[u8]) {
     put_header(buffer, field, content.len());
@@ -97,8 +129,34 @@ pub(super) const fn zigzag(value: i32) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_message_gets_its_header_whatever_was_expected() {
+        for content in [0, 1, 127, 128, 16_383, 16_384, 70_000] {
+            for expected in [0, 127, 128, 16_384] {
+                let (mut written, mut wanted) = (b"before".to_vec(), b"before".to_vec());
+                let bytes: Vec<u8> = (0..content).map(|index| index as u8).collect();
+                let put = |buffer: &mut Vec<u8>| Ok::<_, Infallible>(buffer.extend_from_slice(&bytes));
+                assert_eq!(put_message(&mut written, 3, expected, put), Ok(()));
+                put_bytes(&mut wanted, 3, &bytes);
+                assert_eq!(written, wanted, "{content} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_message_that_fails() {
+        let mut buffer = b"before".to_vec();
+        let failed = put_message(&mut buffer, 3, 0, |buffer| {
+            buffer.push(7);
+            Err::<(), _>("no")
+        });
+        assert_eq!((failed, &buffer[..]), (Err("no"), &b"before"[..]));
+    }
 
     proptest! {
         #[test]

@@ -140,6 +140,15 @@ fn a_large_batch_of_records_becomes_requests_that_backends_take() {
     assert_eq!(encoded.requests.iter().flat_map(|request| request.items.clone()).collect::<Vec<_>>(), all_items(&data));
 }
 
+#[test]
+fn a_record_that_nobody_should_send_is_dropped_and_counted() {
+    let source = source("", "", &[]);
+    let data = logs(vec![log("a", &source), log(&"x".repeat(LARGEST_MESSAGE_BYTES), &source), log("b", &source)]);
+    let encoded = PLAIN.encode(&data, &all_items(&data));
+    assert_eq!(encoded.dropped, [(reason::TOO_LARGE, 1)]);
+    assert_eq!(encoded.requests.iter().flat_map(|request| request.items.clone()).collect::<Vec<_>>(), [0, 2]);
+}
+
 fn any_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         ".{0,9}".prop_map(Value::String),
