@@ -21,7 +21,7 @@ const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/exporters/otlp/src/en
 
 fn python() -> Command {
     let requirements = Path::new(HERE).join("requirements.txt");
-    Command::new(virtual_environment::programs("opentelemetry", &requirements).join("python"))
+    Command::new(virtual_environment::environment("opentelemetry", &requirements).join("python"))
 }
 
 /// Compares with a file beside the golden ones, which `BLESS=1` writes: what Python reads in them.
@@ -95,11 +95,11 @@ async fn a_grpc_server_of_another_library_is_understood_and_understands() {
     for compression in [Compression::None, Compression::Gzip] {
         let mut server = Server::start();
         let exporter = exporter(server.port, compression);
-        let signals: [(&str, fn() -> Data); 2] = [
-            ("names", || numbered_metrics(0..3, FakeClock::START)),
-            ("bodies", || numbered_logs(0..3, FakeClock::START)),
-        ];
-        for (field, data) in signals {
+        for field in ["names", "bodies"] {
+            let data = || match field {
+                "names" => numbered_metrics(0..3, FakeClock::START),
+                _ => numbered_logs(0..3, FakeClock::START),
+            };
             assert_eq!(send(&*exporter, data()).await, SendOutcome::delivered(), "{compression:?}");
             let seen = server.seen();
             assert_eq!(seen[field].as_array().map(Vec::len), Some(3), "{seen}");

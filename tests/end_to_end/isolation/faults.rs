@@ -26,6 +26,8 @@ pub enum Cause {
     Once(Behaviour),
     /// Nobody listens.
     Refuses,
+    /// The system takes connections, and nobody asks it for them.
+    AcceptsNobody,
     /// The backend's certificate has run out.
     ExpiredCertificate,
     /// The endpoint's host does not exist, and never will.
@@ -74,7 +76,7 @@ impl Fault {
 /// The table. Which answers may be tried again is Datadog's choice in the Agent and in Vector, whichever keeps more, and
 /// for OTLP the specification's.
 pub fn all() -> Vec<Fault> {
-    use Cause::{Always, ExpiredCertificate, NoSuchHost, Once, Refuses};
+    use Cause::{AcceptsNobody, Always, ExpiredCertificate, NoSuchHost, Once, Refuses};
     use Fate::{Dropped, Held, Kept, KeptUntil, OneRejected, Repeated, Taken, TakenButRefused};
 
     let status = |code| Always(Behaviour::status(code));
@@ -111,6 +113,7 @@ pub fn all() -> Vec<Fault> {
         Fault::new("closes in mid-body", Always(Behaviour::CloseMidBody), [Taken, Repeated, Taken]),
         Fault::new("partial success", Always(partial_success()), [Taken, OneRejected, OneRejected]),
         Fault::new("refuses connections", Refuses, [Kept, Kept, Kept]),
+        Fault::new("accepts nobody", AcceptsNobody, [Taken, Taken, Taken]),
         Fault::new("expired certificate", ExpiredCertificate, [Kept, Kept, Kept]),
         Fault::new("no such host", NoSuchHost, [Held, Held, Held]),
     ]

@@ -15,6 +15,7 @@ use hornpipe_engine::testing::{
 };
 use hornpipe_model::Timestamp;
 use hornpipe_otlp_exporter::{OtlpConfig, OtlpHttpConfig};
+use tokio::net::TcpListener;
 
 use super::faults::{Cause, Fault};
 use super::ticker::TickerConfig;
@@ -64,6 +65,7 @@ enum Fake {
 /// A port, and the backend once it is up there.
 enum Place {
     Down(Option<RefusingPort>),
+    Listening(Option<TcpListener>),
     Up(Fake),
 }
 
@@ -114,6 +116,7 @@ impl Scene {
         for destination in Destination::ALL {
             match fault.filter(|_| destination == failing).map(|fault| fault.cause.clone()) {
                 Some(Cause::Refuses) => {}
+                Some(Cause::AcceptsNobody) => scene.listen(destination),
                 Some(Cause::Always(behaviour)) => scene.come_up(destination).behave(behaviour),
                 Some(Cause::Once(behaviour)) => scene.come_up(destination).behave_once([behaviour]),
                 None | Some(Cause::ExpiredCertificate | Cause::NoSuchHost) => drop(scene.come_up(destination)),
@@ -136,15 +139,24 @@ impl Scene {
         }
     }
 
+    /// Has the system take connections to a backend.
+    fn listen(&mut self, destination: Destination) {
+        let place = &mut self.backends[destination as usize];
+        if let Place::Down(port) = place {
+            *place = Place::Listening(port.take().map(RefusingPort::listen));
+        }
+    }
+
     fn come_up(&mut self, destination: Destination) -> &Backend {
         let clock = self.time.clock();
+        self.listen(destination);
         let place = &mut self.backends[destination as usize];
-        if let Place::Down(port) = place
-            && let Some(port) = port.take()
+        if let Place::Listening(listener) = place
+            && let Some(listener) = listener.take()
         {
             *place = Place::Up(match destination {
-                Destination::Datadog => Fake::Datadog(FakeDatadog::start_at(port.listen(), clock)),
-                Destination::OtlpGrpc | Destination::OtlpHttp => Fake::Otlp(FakeOtlp::start_at(port.listen(), clock)),
+                Destination::Datadog => Fake::Datadog(FakeDatadog::start_at(listener, clock)),
+                Destination::OtlpGrpc | Destination::OtlpHttp => Fake::Otlp(FakeOtlp::start_at(listener, clock)),
             });
         }
         self.backend(destination)
@@ -153,7 +165,7 @@ impl Scene {
     fn fake(&self, destination: Destination) -> &Fake {
         match &self.backends[destination as usize] {
             Place::Up(fake) => fake,
-            Place::Down(_) => panic!("{destination:?} is not up"),
+            Place::Down(_) | Place::Listening(_) => panic!("{destination:?} is not up"),
         }
     }
 

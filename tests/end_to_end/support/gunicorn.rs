@@ -21,8 +21,7 @@ impl Gunicorn {
     pub fn start(workers: usize, statsd: SocketAddr) -> Self {
         let directory = Directory::new();
         let application = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/gunicorn_app");
-        let programs = virtual_environment::programs("gunicorn", &application.join("requirements.txt"));
-        let mut command = Command::new(programs.join("gunicorn"));
+        let mut command = Command::new(virtual_environment::programs().join("gunicorn"));
         command
             .args(["--bind", "127.0.0.1:0", "--workers", &workers.to_string()])
             .args(["--statsd-host", &statsd.to_string()])

@@ -4,12 +4,21 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The directory of the programs of the environment with Gunicorn.
+///
+/// # Panics
+/// As [`environment`].
+pub fn programs() -> PathBuf {
+    let application = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/gunicorn_app");
+    environment("gunicorn", &application.join("requirements.txt"))
+}
+
 /// The directory of the programs of an environment with a name and these requirements. Makes it below the target directory
 /// where it is missing or of other requirements; tests of several processes wait for each other.
 ///
 /// # Panics
 /// Where Python, its venv module or the packages cannot be had, naming what to install.
-pub fn programs(name: &str, requirements: &Path) -> PathBuf {
+pub fn environment(name: &str, requirements: &Path) -> PathBuf {
     let tests = Path::new(env!("CARGO_TARGET_TMPDIR"));
     std::fs::create_dir_all(tests).unwrap();
     let lock = File::create(tests.join(format!("{name}-environment.lock"))).unwrap();

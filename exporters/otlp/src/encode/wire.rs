@@ -140,8 +140,11 @@ mod tests {
             for expected in [0, 127, 128, 16_384] {
                 let (mut written, mut wanted) = (b"before".to_vec(), b"before".to_vec());
                 let bytes: Vec<u8> = (0..content).map(|index| index as u8).collect();
-                let put = |buffer: &mut Vec<u8>| Ok::<_, Infallible>(buffer.extend_from_slice(&bytes));
-                assert_eq!(put_message(&mut written, 3, expected, put), Ok(()));
+                let put = |buffer: &mut Vec<u8>| {
+                    buffer.extend(&bytes);
+                    Ok::<_, Infallible>(bytes.len())
+                };
+                assert_eq!(put_message(&mut written, 3, expected, put), Ok(content));
                 put_bytes(&mut wanted, 3, &bytes);
                 assert_eq!(written, wanted, "{content} {expected}");
             }
