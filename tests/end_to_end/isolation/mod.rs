@@ -84,7 +84,7 @@ async fn run(failing: Destination, fault: Option<&Fault>) -> Vec<Received> {
         }
     }
     if fate != Fate::Held {
-        scene.advance_until_settled(failing, fault).await;
+        scene.advance_until_settled(failing).await;
     }
     let received = scene.siblings().map(|sibling| scene.received(sibling)).collect();
     check_fate(&scene, failing, fate, fault.map_or("no fault", |fault| fault.name));

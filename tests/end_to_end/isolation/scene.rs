@@ -10,8 +10,7 @@ use hornpipe_engine::graph::{Environment, Graph, RunningGraph};
 use hornpipe_engine::status::ProcessFacts;
 use hornpipe_engine::telemetry::{ComponentIdentity, ComponentKind, ComponentTelemetry, Telemetry};
 use hornpipe_engine::testing::{
-    Authority, Backend, FakeClock, FakeDatadog, FakeOtlp, PATIENCE, RecordedRequest, RefusingPort, TlsFront,
-    eventually, resource,
+    Authority, Backend, FakeClock, FakeDatadog, FakeOtlp, PATIENCE, RecordedRequest, RefusingPort, TlsFront, resource,
 };
 use hornpipe_model::Timestamp;
 use hornpipe_otlp_exporter::{OtlpConfig, OtlpHttpConfig};
@@ -52,6 +51,7 @@ pub struct Scene {
     pub running: RunningGraph,
     pub telemetry: Telemetry,
     failing: Destination,
+    fault: &'static str,
     backends: [Place; 3],
     tls: Option<(TlsFront, Authority)>,
     _directory: Directory,
@@ -109,6 +109,7 @@ impl Scene {
             running: graph.start(),
             telemetry: environment.telemetry,
             failing,
+            fault: fault.map_or("no fault", |fault| fault.name),
             backends: ports.map(|port| Place::Down(Some(port))),
             tls,
             _directory: directory,
@@ -192,19 +193,29 @@ impl Scene {
 
     /// Waits, with the clock standing still, until so many windows are delivered or dropped.
     pub async fn wait_until_settled(&self, destination: Destination, windows: u64) {
-        let done = || self.is_settled(destination, windows);
-        eventually(&format!("{windows} windows at {destination:?} while {:?} fails", self.failing), done).await;
+        let settle = async {
+            while !self.is_settled(destination, windows) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        self.in_time(settle, destination, windows).await;
     }
 
     /// Moves the clock on until everything is delivered or dropped: retries come when it gets there.
-    pub async fn advance_until_settled(&self, destination: Destination, fault: Option<&Fault>) {
+    pub async fn advance_until_settled(&self, destination: Destination) {
         let settle = async {
             while !self.is_settled(destination, super::WINDOWS) {
                 self.time.advance(Duration::from_secs(1)).await;
             }
         };
+        self.in_time(settle, destination, super::WINDOWS).await;
+    }
+
+    async fn in_time(&self, settle: impl Future<Output = ()>, destination: Destination, windows: u64) {
         if tokio::time::timeout(PATIENCE, settle).await.is_err() {
-            panic!("{destination:?} does not get its data after {:?}", fault.map(|fault| fault.name));
+            let (exporter, fault) = (self.counters(destination), self.fault);
+            let status = exporter.status();
+            panic!("{fault} at {:?}: {windows} windows not settled at {destination:?}, {status:?}", self.failing);
         }
     }
 

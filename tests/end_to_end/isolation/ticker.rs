@@ -44,8 +44,11 @@ impl Receiver for Ticker {
     async fn run(self: Box<Self>, outputs: Outputs, shutdown: Shutdown) -> Result<(), String> {
         let context = self.0;
         for window in 0..WINDOWS {
+            // From the clock's start on, in case it has gone on before this task ran for the first time.
+            let end = WINDOW * (window as u32 + 1);
+            let rest = end.saturating_sub(context.clock.monotonic());
             tokio::select! {
-                () = context.clock.sleep(WINDOW) => {}
+                () = context.clock.sleep(rest) => {}
                 () = shutdown.requested() => return Ok(()),
             }
             let (points, records) = (points(&context), records(&context, window));
