@@ -1,5 +1,6 @@
 //! The sketch that the Datadog Agent sends for a distribution.
 
+use super::agent_mapping;
 use super::samples::Samples;
 use super::whole_counts::{whole_count, whole_counts};
 
@@ -31,16 +32,20 @@ pub struct AgentSketch {
 
 impl From<&Samples> for AgentSketch {
     fn from(samples: &Samples) -> Self {
-        let sketch = samples.sketch();
         let mut result = AgentSketch {
             count: whole_count(samples.count()) as i64,
             min: samples.min(),
             max: samples.max(),
             avg: samples.avg(),
             sum: samples.sum(),
-            keys: Vec::with_capacity(sketch.len()),
-            counts: Vec::with_capacity(sketch.len()),
+            keys: Vec::with_capacity(samples.len()),
+            counts: Vec::with_capacity(samples.len()),
         };
+        if let Some(values) = samples.unweighted() {
+            result.count_keys(values);
+            return result;
+        }
+        let sketch = samples.sketch();
         let counts = whole_counts(sketch.bins().map(|(_, weight)| weight), samples.count());
         for ((key, _), count) in sketch.bins().zip(counts) {
             result.push(key.clamp(-INFINITY_KEY, INFINITY_KEY), count);
@@ -50,6 +55,16 @@ impl From<&Samples> for AgentSketch {
 }
 
 impl AgentSketch {
+    /// Adds a bin for each key of some values. What clients that do not sample send needs no weights and no rounding, which
+    /// saves more than a third of the time. ([`SAMPLE_LIMIT`](super::SAMPLE_LIMIT) values are never too many bins.)
+    fn count_keys(&mut self, values: &[f64]) {
+        let mut keys: Vec<i32> = values.iter().map(|&value| agent_mapping::key(value)).collect();
+        keys.sort_unstable();
+        for equal in keys.chunk_by(i32::eq) {
+            self.push(equal[0].clamp(-INFINITY_KEY, INFINITY_KEY), equal.len() as u64);
+        }
+    }
+
     /// Adds a bin, in several with the same key where the count needs it: the rest first, then full ones (Agent,
     /// `appendSafe`).
     fn push(&mut self, key: i32, count: u64) {
@@ -134,7 +149,10 @@ mod tests {
         #[test]
         fn bins_add_up_to_the_count_from_exact_samples_and_from_a_sketch(
             entries in proptest::collection::vec((-1e6..1e6_f64, 0.5..50.0_f64), 0..200),
+            is_sampled: bool,
         ) {
+            let weight = |weight| if is_sampled { weight } else { 1.0 };
+            let entries: Vec<_> = entries.into_iter().map(|(value, at)| (value, weight(at))).collect();
             let mut samples = Samples::new();
             entries.iter().for_each(|&(value, weight)| assert!(samples.push(value, weight)));
             let from_exact = AgentSketch::from(&samples);

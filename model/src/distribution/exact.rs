@@ -32,6 +32,11 @@ impl Exact {
         (self.values[index], self.weights.get(index).copied().unwrap_or(1.0))
     }
 
+    /// The values in the order of arrival, where each weighs 1.
+    pub(super) fn unweighted(&self) -> Option<&[f64]> {
+        self.weights.is_empty().then_some(&*self.values)
+    }
+
     /// Values with their weights, in the order of arrival.
     pub(super) fn entries(&self) -> impl Iterator<Item = (f64, f64)> {
         (0..self.len()).map(|index| self.entry(index))

@@ -206,6 +206,14 @@ impl Samples {
         std::mem::take(self)
     }
 
+    /// The values, where all of them are known and weigh 1.
+    pub(super) fn unweighted(&self) -> Option<&[f64]> {
+        match &self.store {
+            Store::Exact(exact) => exact.unweighted(),
+            Store::Sketch(_) => None,
+        }
+    }
+
     /// The samples as a sketch, made if they are still exact.
     pub(super) fn sketch(&self) -> Cow<'_, Sketch> {
         match &self.store {
