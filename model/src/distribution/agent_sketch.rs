@@ -56,7 +56,7 @@ impl From<&Samples> for AgentSketch {
 
 impl AgentSketch {
     /// Adds a bin for each key of some values. What clients that do not sample send needs no weights and no rounding, which
-    /// saves more than a third of the time. ([`SAMPLE_LIMIT`](super::SAMPLE_LIMIT) values are never too many bins.)
+    /// saves a third of the time. ([`SAMPLE_LIMIT`](super::SAMPLE_LIMIT) values are never too many bins.)
     fn count_keys(&mut self, values: &[f64]) {
         let mut keys: Vec<i32> = values.iter().map(|&value| agent_mapping::key(value)).collect();
         keys.sort_unstable();
