@@ -1,5 +1,6 @@
 //! Configurations that cannot run: one call of `validate` reports everything that is wrong, each with its place.
 
+use std::path::Path;
 use std::process::Output;
 
 use crate::support::{Directory, hornpipe};
@@ -136,11 +137,35 @@ fn a_collectors_statsd_settings_load_and_what_is_done_differently_is_said() {
     assert!(words.contains("use `processors: percentiles`"), "{words}");
 }
 
+/// The YAML blocks of a README.
+fn yaml_blocks(path: &str) -> Vec<String> {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let blocks = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split_once("```"));
+    blocks.map(|(block, _)| block.to_owned()).collect()
+}
+
+#[test]
+fn the_settings_in_the_readmes_of_processors_for_logs_are_good() {
+    for name in ["filter", "multiline", "parse"] {
+        let blocks = yaml_blocks(&format!("processors/{name}/README.md"));
+        assert!(!blocks.is_empty());
+        for block in blocks {
+            let around = format!(
+                "receivers: {{statsd: }}\nexporters: {{debug: }}\n{block}service:\n  pipelines:\n    \
+                 logs: {{receivers: [statsd], processors: [{name}], exporters: [debug]}}\n"
+            );
+            let pipeline = if block.contains("service:") { block.clone() } else { around };
+            let pipeline = pipeline.replace("DD_API_KEY", "DD_API_KEY:-0123456789abcdef");
+            let (output, words) = run("validate", &pipeline);
+            assert!(output.status.success() && !words.contains("warning"), "{pipeline}{words}");
+        }
+    }
+}
+
 #[test]
 fn the_pipelines_in_the_statsd_receivers_readme_are_good() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/receivers/statsd/README.md")).unwrap();
-    let blocks = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split_once("```"));
-    let pipelines: Vec<&str> = blocks.map(|(block, _)| block).filter(|block| block.contains("service:")).collect();
+    let blocks = yaml_blocks("receivers/statsd/README.md");
+    let pipelines: Vec<&String> = blocks.iter().filter(|block| block.contains("service:")).collect();
     assert!(pipelines.len() >= 3);
     for pipeline in pipelines {
         let (output, words) = run("validate", pipeline);

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use hornpipe_engine::testing::{FakeDatadog, FakeOtlp, eventually};
 
-use crate::support::{Directory, Hornpipe, free_address, hornpipe};
+use crate::support::{Directory, Hornpipe, free_address, shipped_pipeline};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
@@ -16,22 +16,6 @@ fn shell_block(words: &str) -> &'static str {
     let blocks = README.split("```sh\n").skip(1).filter_map(|rest| rest.split_once("```"));
     let found = blocks.map(|(block, _)| block).find(|block| block.contains(words));
     found.unwrap_or_else(|| panic!("the README has no shell block with {words:?}"))
-}
-
-/// The shipped pipeline, as `cargo run --release` runs it in the checkout, on ports of the test's and with its output in
-/// a file.
-fn shipped_pipeline(directory: &Directory, statsd: SocketAddr, arguments: &str) -> Command {
-    let mut command = hornpipe();
-    let output = directory.path().join("output.txt");
-    let line = format!("exec {} {arguments} > {}", command.get_program().display(), output.display());
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &line]).current_dir(ROOT).env_clear();
-    shell.envs(
-        command.env("HORNPIPE_STATE_DIR", directory.path().join("state")).get_envs().filter_map(|(k, v)| Some((k, v?))),
-    );
-    shell.env("HORNPIPE_STATSD_ENDPOINT", statsd.to_string());
-    shell.env("HORNPIPE_HEALTH_ENDPOINT", free_address().to_string());
-    shell
 }
 
 /// The example application from a copy, since it makes its virtual environment beside itself. The copy stays between

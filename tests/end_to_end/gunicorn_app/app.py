@@ -4,9 +4,12 @@
 /sleep/MS      answers after so many milliseconds, in which it waits
 /burn/MS       answers after so many milliseconds, in which it computes
 /raise         fails
+/crash         kills the worker that was asked
 /log/LEVEL     logs through Gunicorn's own logger (see gunicorn.conf.py) and answers 200
 """
 
+import os
+import signal
 import time
 
 
@@ -21,6 +24,8 @@ def application(environ, start_response):
         end = time.monotonic() + int(argument) / 1000
         while time.monotonic() < end:
             pass
+    elif action == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
     elif action == "raise":
         raise RuntimeError("this application fails when asked to")
     start_response(status, [("Content-Length", "0")])

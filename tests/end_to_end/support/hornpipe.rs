@@ -10,6 +10,7 @@ use hornpipe_engine::reason;
 use hornpipe_engine::telemetry::FinalCounters;
 use hornpipe_engine::testing::{assert_conserved, final_counters};
 
+use super::directory::Directory;
 use super::process::Process;
 
 /// A run of the binary.
@@ -113,6 +114,22 @@ pub fn hornpipe() -> Command {
     // Where the tests run in a container there would be no host name.
     command.env("DD_HOSTNAME", "test-host");
     command
+}
+
+/// The shipped pipeline, as `cargo run --release` runs it in the checkout, on ports of the test's and with its output in
+/// a file.
+pub fn shipped_pipeline(directory: &Directory, statsd: SocketAddr, arguments: &str) -> Command {
+    let mut command = hornpipe();
+    let output = directory.path().join("output.txt");
+    let line = format!("exec {} {arguments} > {}", command.get_program().display(), output.display());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &line]).current_dir(env!("CARGO_MANIFEST_DIR")).env_clear();
+    shell.envs(
+        command.env("HORNPIPE_STATE_DIR", directory.path().join("state")).get_envs().filter_map(|(k, v)| Some((k, v?))),
+    );
+    shell.env("HORNPIPE_STATSD_ENDPOINT", statsd.to_string());
+    shell.env("HORNPIPE_HEALTH_ENDPOINT", free_address().to_string());
+    shell
 }
 
 /// A loopback address at which nobody listens, over UDP or TCP, for a program that is started later. It lies below the
