@@ -8,10 +8,12 @@
 //! - `sender`: one request until the backend took it, refused it for good, or it grew too old; halves what is too large;
 //! - [`retry`]: the pauses in between.
 
+mod codec;
 mod config;
 pub mod queue;
 pub mod retry;
 mod sender;
+mod store;
 mod worker;
 
 pub use config::{DeliveryConfig, OnFull, QueueConfig, RetryConfig};

@@ -37,6 +37,16 @@ impl CompensatedSum {
         self.add(other.compensation);
     }
 
+    /// The rounded sum and the error that it carries.
+    pub(super) fn parts(self) -> [f64; 2] {
+        [self.sum, self.compensation]
+    }
+
+    /// Made again of its [`parts`](Self::parts).
+    pub(super) fn from_parts([sum, compensation]: [f64; 2]) -> Self {
+        CompensatedSum { sum, compensation }
+    }
+
     /// The sum so far, always finite.
     #[inline]
     pub(super) fn total(self) -> f64 {

@@ -51,6 +51,16 @@ impl Exact {
         self.values.extend_from_slice(&other.values);
     }
 
+    /// The values, and the weights of the first of them; the rest weighs 1.
+    pub(super) fn parts(&self) -> (&[f64], &[f64]) {
+        (&self.values, &self.weights)
+    }
+
+    /// Made again of its [`parts`](Self::parts).
+    pub(super) fn from_parts(values: Vec<f64>, weights: Vec<f64>) -> Self {
+        Exact { values, weights }
+    }
+
     /// Forgets the samples and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.values.clear();

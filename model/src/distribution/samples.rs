@@ -30,12 +30,12 @@ pub const SAMPLE_LIMIT: usize = 4096;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Samples {
-    summary: Summary,
-    store: Store,
+    pub(super) summary: Summary,
+    pub(super) store: Store,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Store {
+pub(super) enum Store {
     Exact(Exact),
     Sketch(Sketch),
 }

@@ -89,6 +89,16 @@ impl Sketch {
         (agent_mapping::value(self.keys[index]), self.weights[index])
     }
 
+    /// The keys, ascending, and a weight for each.
+    pub(super) fn parts(&self) -> (&[i32], &[f64]) {
+        (&self.keys, &self.weights)
+    }
+
+    /// Made again of its [`parts`](Self::parts).
+    pub(super) fn from_parts(keys: Vec<i32>, weights: Vec<f64>) -> Self {
+        Sketch { keys, weights }
+    }
+
     pub(super) fn shrink_to_fit(&mut self) {
         self.keys.shrink_to_fit();
         self.weights.shrink_to_fit();

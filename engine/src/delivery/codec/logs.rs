@@ -1,0 +1,164 @@
+//! Log records.
+
+use std::sync::Arc;
+
+use hornpipe_model::{Body, Log, LogBatch, LogSource, Severity, Timestamp};
+
+use super::Unreadable;
+use super::bytes::{Reader, Writer};
+use super::shared::{
+    read_attributes, read_origin, read_tags, read_value, write_attributes, write_origin, write_tags, write_value,
+};
+
+// What a record has beside body and observed time, as bits of its first byte: a plain line has none of it.
+const HAS_TIME: u8 = 1;
+const HAS_SEVERITY: u8 = 1 << 1;
+const HAS_ATTRIBUTES: u8 = 1 << 2;
+const HAS_TRACE: u8 = 1 << 3;
+const HAS_EVENT_NAME: u8 = 1 << 4;
+/// Not from the source of the record before.
+const HAS_SOURCE: u8 = 1 << 5;
+
+const TEXT: u8 = 0;
+const BYTES: u8 = 1;
+const VALUE: u8 = 2;
+
+/// The first byte, the observed time, and an empty body.
+const SMALLEST_RECORD: usize = 11;
+
+pub(super) fn write(batch: &LogBatch, writer: &mut Writer<'_>) {
+    let LogBatch { resource, scope, records } = batch;
+    write_origin(resource, scope, writer);
+    let mut source = None;
+    writer.list(records.iter(), |record, writer| {
+        write_record(record, source, writer);
+        source = Some(&record.source);
+    });
+}
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Result<LogBatch, Unreadable> {
+    let (resource, scope) = read_origin(reader)?;
+    let mut source = None;
+    let records = reader.list(SMALLEST_RECORD, |reader| read_record(reader, &mut source))?;
+    Ok(LogBatch { resource, scope, records })
+}
+
+fn write_record(record: &Log, before: Option<&Arc<LogSource>>, writer: &mut Writer<'_>) {
+    let Log {
+        body,
+        time,
+        observed_time,
+        severity,
+        severity_text,
+        attributes,
+        trace_id,
+        span_id,
+        flags,
+        event_name,
+        source,
+    } = record;
+    let has_trace = *trace_id != [0; 16] || *span_id != [0; 8] || *flags != 0;
+    let bit = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
+    let has = bit(*time != Timestamp::UNKNOWN, HAS_TIME)
+        | bit(*severity != Severity::UNSPECIFIED || !severity_text.is_empty(), HAS_SEVERITY)
+        | bit(!attributes.is_empty(), HAS_ATTRIBUTES)
+        | bit(has_trace, HAS_TRACE)
+        | bit(!event_name.is_empty(), HAS_EVENT_NAME)
+        | bit(!before.is_some_and(|before| Arc::ptr_eq(before, source)), HAS_SOURCE);
+    writer.byte(has);
+    writer.fixed(observed_time.as_nanos());
+    write_body(body, writer);
+    if has & HAS_TIME != 0 {
+        writer.fixed(time.as_nanos());
+    }
+    if has & HAS_SEVERITY != 0 {
+        writer.byte(severity.0);
+        writer.text(severity_text);
+    }
+    if has & HAS_ATTRIBUTES != 0 {
+        write_attributes(attributes, writer);
+    }
+    if has & HAS_TRACE != 0 {
+        writer.raw(trace_id);
+        writer.raw(span_id);
+        writer.number(u64::from(*flags));
+    }
+    if has & HAS_EVENT_NAME != 0 {
+        writer.text(event_name);
+    }
+    if has & HAS_SOURCE != 0 {
+        write_source(source, writer);
+    }
+}
+
+fn read_record(reader: &mut Reader<'_>, before: &mut Option<Arc<LogSource>>) -> Result<Log, Unreadable> {
+    let has = reader.byte()?;
+    let observed_time = Timestamp::from_nanos(reader.fixed()?);
+    let mut record = Log::new(read_body(reader)?, observed_time, Arc::default());
+    if has & HAS_TIME != 0 {
+        record.time = Timestamp::from_nanos(reader.fixed()?);
+    }
+    if has & HAS_SEVERITY != 0 {
+        record.severity = Severity(reader.byte()?);
+        record.severity_text = reader.text()?.into();
+    }
+    if has & HAS_ATTRIBUTES != 0 {
+        record.attributes = read_attributes(reader)?;
+    }
+    if has & HAS_TRACE != 0 {
+        record.trace_id = reader.array()?;
+        record.span_id = reader.array()?;
+        record.flags = reader.small()?;
+    }
+    if has & HAS_EVENT_NAME != 0 {
+        record.event_name = reader.text()?.into();
+    }
+    if has & HAS_SOURCE != 0 {
+        *before = Some(Arc::new(read_source(reader)?));
+    }
+    record.source = before.clone().ok_or(Unreadable)?;
+    Ok(record)
+}
+
+fn write_body(body: &Body, writer: &mut Writer<'_>) {
+    match body {
+        Body::Text(text) => {
+            writer.byte(TEXT);
+            writer.text(text);
+        }
+        Body::Bytes(bytes) => {
+            writer.byte(BYTES);
+            writer.bytes(bytes);
+        }
+        Body::Value(value) => {
+            writer.byte(VALUE);
+            write_value(value, writer);
+        }
+    }
+}
+
+fn read_body(reader: &mut Reader<'_>) -> Result<Body, Unreadable> {
+    Ok(match reader.byte()? {
+        TEXT => Body::Text(reader.text()?.into()),
+        BYTES => Body::Bytes(reader.bytes()?.into()),
+        VALUE => Body::Value(read_value(reader)?),
+        _ => return Err(Unreadable),
+    })
+}
+
+fn write_source(source: &LogSource, writer: &mut Writer<'_>) {
+    let LogSource { path, service, source, tags } = source;
+    writer.text(path);
+    writer.text(service);
+    writer.text(source);
+    write_tags(tags, writer);
+}
+
+fn read_source(reader: &mut Reader<'_>) -> Result<LogSource, Unreadable> {
+    Ok(LogSource {
+        path: reader.text()?.to_owned(),
+        service: reader.text()?.to_owned(),
+        source: reader.text()?.to_owned(),
+        tags: read_tags(reader)?,
+    })
+}

@@ -1,0 +1,139 @@
+//! A segment's file: records one after another, each behind its header.
+
+use std::io;
+
+use super::filesystem::StoreFile;
+use super::header::{self, Header, Kind, MAGIC};
+
+/// Bytes read at a time where a sound header is looked for.
+const SEARCH: usize = 64 * 1024;
+
+/// Records with their items.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Amount {
+    pub records: u64,
+    pub items: u64,
+}
+
+impl Amount {
+    pub fn add(&mut self, other: Amount) {
+        self.records += other.records;
+        self.items += other.items;
+    }
+
+    pub fn subtract(&mut self, other: Amount) {
+        self.records = self.records.saturating_sub(other.records);
+        self.items = self.items.saturating_sub(other.items);
+    }
+}
+
+/// What lies at a place of a segment.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A record, whose header is sound; it begins behind the header.
+    Record(Header),
+    /// Bytes that are no record, up to where the next sound header is.
+    Damage,
+    /// A record that was cut short by the end of the file.
+    Torn(Header),
+    /// Nothing more.
+    End,
+}
+
+/// Walks over a segment, a header at a time; no record is read that nobody asks for.
+#[derive(Debug)]
+pub(super) struct Walk {
+    pub offset: u64,
+    pub length: u64,
+}
+
+impl Walk {
+    /// What comes next; the walk is behind it then.
+    pub fn next(&mut self, file: &dyn StoreFile) -> io::Result<Found> {
+        let mut bytes = [0; header::LENGTH];
+        let left = self.length.saturating_sub(self.offset);
+        if left == 0 {
+            return Ok(Found::End);
+        }
+        let read = file.read_at(&mut bytes, self.offset)?;
+        match Header::from_bytes(&bytes).filter(|_| read == header::LENGTH) {
+            Some(Header { kind: Kind::Footer, .. }) => {
+                self.offset = self.length;
+                Ok(Found::End)
+            }
+            Some(found) => {
+                let end = self.offset + (header::LENGTH as u64) + u64::from(found.length);
+                if end > self.length {
+                    self.offset = self.length;
+                    return Ok(Found::Torn(found));
+                }
+                self.offset = end;
+                Ok(Found::Record(found))
+            }
+            None => {
+                self.offset = self.search(file)?;
+                Ok(Found::Damage)
+            }
+        }
+    }
+
+    /// Reads the record that the walk has just passed; nothing where its checksum does not fit.
+    pub fn record(&self, file: &dyn StoreFile, header: &Header) -> io::Result<Option<Vec<u8>>> {
+        let mut record = vec![0; header.length as usize];
+        let read = file.read_at(&mut record, self.offset - u64::from(header.length))?;
+        let sound = read == record.len() && crc32c::crc32c(&record) == header.checksum;
+        Ok(sound.then_some(record))
+    }
+
+    /// Where the next sound header is, or the end.
+    fn search(&self, file: &dyn StoreFile) -> io::Result<u64> {
+        let mut start = self.offset + 1;
+        let mut buffer = vec![0; SEARCH];
+        while start + (header::LENGTH as u64) <= self.length {
+            let read = file.read_at(&mut buffer, start)?;
+            let sound = |at: &usize| {
+                let candidate = buffer[*at..read].first_chunk();
+                candidate.is_some_and(|bytes| bytes[..4] == MAGIC && Header::from_bytes(bytes).is_some())
+            };
+            if read < header::LENGTH {
+                break;
+            }
+            // The last bytes may be the beginning of a header; they come first in the next turn.
+            let places = read - header::LENGTH + 1;
+            match (0..places).find(sound) {
+                Some(at) => return Ok(start + at as u64),
+                None => start += places as u64,
+            }
+        }
+        Ok(self.length)
+    }
+}
+
+/// A record in a buffer that begins with room for its header; the header is filled in.
+pub(super) fn seal_record(buffer: &mut [u8], sequence: u64, items: u32) -> io::Result<()> {
+    let Some((head, record)) = buffer.split_first_chunk_mut::<{ header::LENGTH }>() else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let length = u32::try_from(record.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let checksum = crc32c::crc32c(record);
+    *head = Header { kind: Kind::Record, length, sequence, items, checksum }.to_bytes();
+    Ok(())
+}
+
+/// The last word of a segment, which says what is in it.
+pub(super) fn footer(last: u64, amount: Amount) -> Option<[u8; header::LENGTH]> {
+    let length = u32::try_from(amount.records).ok()?;
+    let items = u32::try_from(amount.items).ok()?;
+    Some(Header { kind: Kind::Footer, length, sequence: last, items, checksum: 0 }.to_bytes())
+}
+
+/// What a segment's last word says, where it has one: its last sequence number and what is in it.
+pub(super) fn read_footer(file: &dyn StoreFile, length: u64) -> io::Result<Option<(u64, Amount)>> {
+    let mut bytes = [0; header::LENGTH];
+    let Some(offset) = length.checked_sub(header::LENGTH as u64) else { return Ok(None) };
+    let read = file.read_at(&mut bytes, offset)?;
+    let found = Header::from_bytes(&bytes).filter(|found| read == header::LENGTH && found.kind == Kind::Footer);
+    Ok(found.map(|found| {
+        (found.sequence, Amount { records: u64::from(found.length), items: u64::from(found.items) })
+    }))
+}
