@@ -18,5 +18,6 @@ pub fn registry() -> Registry {
         .exporter::<hornpipe_debug_exporter::DebugConfig>()
         .exporter::<hornpipe_otlp_exporter::OtlpConfig>()
         .exporter::<hornpipe_otlp_exporter::OtlpHttpConfig>()
+        .extension::<hornpipe_file_storage_extension::FileStorageConfig>()
         .extension::<hornpipe_health_check_extension::HealthCheckConfig>()
 }

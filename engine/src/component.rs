@@ -4,6 +4,7 @@
 //! touching the world) builds the component (which may bind sockets and may fail with a reason). Everything that a
 //! component may do to the world comes in its [`BuildContext`].
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,10 +38,14 @@ pub mod reason {
     pub const REFUSED: Reason = "refused";
     /// The backend took the request but not this item (partial success).
     pub const REJECTED: Reason = "rejected";
-    /// Not delivered within `service.shutdown_timeout`.
+    /// Not delivered within `service.shutdown_timeout`, where there is no disk to keep it.
     pub const SHUTDOWN: Reason = "shutdown";
     /// The component failed while it had the item.
     pub const PANIC: Reason = "panic";
+    /// Its record in the queue on disk is damaged.
+    pub const CORRUPT: Reason = "corrupt";
+    /// Its record in the queue on disk is of another release, which this one cannot read; the record is kept beside the queue.
+    pub const UNREADABLE: Reason = "unreadable";
     /// A zero fill that the backend's temporality does not need; nothing is lost with it.
     pub const ZERO_FILL: Reason = "zero_fill";
     /// The exporter has no form for this kind of value.
@@ -146,10 +151,23 @@ pub struct ExtensionContext {
     pub status: StatusReader,
 }
 
+/// Where an extension lets exporters keep their queues.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In the state directory of the process.
+    StateDirectory,
+    /// In a directory of its own.
+    Directory(PathBuf),
+}
+
 /// The settings of an extension.
 pub trait ExtensionConfig: Send + Sync {
     /// Checks what the types cannot; opens nothing.
     fn validate(&self, _report: &mut Report) {}
+    /// Where exporters that name it in `sending_queue.storage` keep their queues; `None` where it stores nothing.
+    fn storage(&self) -> Option<Storage> {
+        None
+    }
     /// Builds the extension, with its sockets bound.
     ///
     /// # Errors
@@ -360,7 +378,8 @@ pub trait Exporter: Send + Sync {
     /// same input gives the same bytes.
     fn encode(&self, data: &Data, items: &[u32]) -> Encoded;
 
-    /// Sends one request, once. The engine bounds its time and calls it for one request at a time.
+    /// Sends one request, once. The engine bounds its time. Metrics are sent one request at a time; of logs several may be
+    /// under way at once.
     async fn send(&self, request: &Request) -> SendOutcome;
 }
 

@@ -3,6 +3,10 @@
 //! `HORNPIPE_STATE_DIR` names the directory. Where it is not set it is `/var/lib/hornpipe` if this user may write there,
 //! else the user's own state directory. A process that can write nowhere runs all the same, and says so.
 
+mod lock;
+
+pub use lock::{DirectoryLock, LOCK_PATIENCE, LockError};
+
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -48,7 +52,8 @@ impl StateDirectory {
 
     /// The directory, where something can be kept in it.
     pub fn writable(&self) -> Option<&Path> {
-        self.problem.is_none().then_some(&self.path)
+        let is_named = !self.path.as_os_str().is_empty();
+        (is_named && self.problem.is_none()).then_some(&self.path)
     }
 }
 

@@ -9,7 +9,7 @@ use hornpipe_engine::config::{Plan, ServiceConfig};
 use hornpipe_engine::control::ControlServer;
 use hornpipe_engine::graph::{Environment, Graph, RunningGraph};
 use hornpipe_engine::resource::{HostName, process_resource};
-use hornpipe_engine::state_dir::StateDirectory;
+use hornpipe_engine::state_dir::{DirectoryLock, LOCK_PATIENCE, LockError, StateDirectory, VARIABLE};
 use hornpipe_engine::status::{HostStatus, Phase, ProcessFacts, StatusBoard};
 use hornpipe_engine::telemetry::{FinalCounters, SelfTelemetry};
 use hornpipe_engine::{Clock, Sockets};
@@ -65,6 +65,13 @@ async fn run_plan(plan: Plan, files: &[PathBuf], sockets: Sockets) -> ExitCode {
     if let Some(problem) = &state_directory.problem {
         tracing::warn!("{problem}");
     }
+    let _lock = match lock(&state_directory, &mut signals).await {
+        Ok(lock) => lock,
+        Err(refusal) => {
+            say(&format!("error: {refusal}"));
+            return ExitCode::FAILURE;
+        }
+    };
     let facts = ProcessFacts {
         config_files: files.iter().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.clone())).collect(),
         host: HostStatus::from(&host),
@@ -119,6 +126,20 @@ async fn run_plan(plan: Plan, files: &[PathBuf], sockets: Sockets) -> ExitCode {
     control.stop().await;
     own.stop(OWN_TELEMETRY_STOP).await;
     ExitCode::SUCCESS
+}
+
+/// Makes the state directory this process's, or says why it cannot be. Where nothing can be kept, there is nothing to lock.
+async fn lock(directory: &StateDirectory, signals: &mut Signals) -> Result<Option<DirectoryLock>, String> {
+    let Some(path) = directory.writable() else { return Ok(None) };
+    let clock = Clock::system();
+    tokio::select! {
+        lock = DirectoryLock::wait(path, LOCK_PATIENCE, &clock) => match lock {
+            Ok(lock) => Ok(Some(lock)),
+            Err(error @ LockError::Held { .. }) => Err(format!("{error} ({VARIABLE})")),
+            Err(error) => Err(error.to_string()),
+        },
+        _ = signals.next_stop() => Err("stopped while it waited for the state directory".to_owned()),
+    }
 }
 
 /// Reads the configuration again and changes the running graph into it. Where anything is wrong with it, that is said

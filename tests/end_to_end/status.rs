@@ -206,21 +206,19 @@ fn without_a_state_directory_everything_else_goes_on_and_status_says_so() {
 }
 
 #[test]
-fn two_processes_with_one_state_directory_do_not_disturb_each_other() {
+fn a_second_process_waits_for_the_state_directory_until_the_first_has_left_it() {
     let (directory, other) = (Directory::new(), Directory::new());
     let first = Asked::start(&directory, "debug: {}", "");
-    let pid = first.report().pid;
-    let second = Asked::start_with_state(&other, "debug: {}", "", &first.state);
-    assert_eq!(second.report().pid, pid, "the socket is the first one's");
-    let deadline = Instant::now() + PATIENCE;
-    let said = format!("`hornpipe status` asks another process, not this one: pid {pid} serves ");
-    while !second.hornpipe.log().contains(&said) {
-        assert!(Instant::now() < deadline, "{}", second.hornpipe.log());
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    second.hornpipe.stop();
+    let (pid, state) = (first.report().pid, first.state.clone());
+    let second = std::thread::spawn(move || (Asked::start_with_state(&other, "debug: {}", "", &state), other));
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(!second.is_finished(), "the directory is the first one's");
     assert_eq!(first.report().pid, pid);
     first.hornpipe.stop();
+    let (second, _directory) = second.join().unwrap();
+    assert_ne!(second.report().pid, pid);
+    let log = second.hornpipe.stop_with_log();
+    assert!(log.contains(&format!("waiting for pid {pid} to leave the directory")), "{log}");
 }
 
 #[test]

@@ -16,11 +16,6 @@ pub(super) fn file(directory: &Path) -> PathBuf {
     directory.join("hornpipe.sock")
 }
 
-/// The file that the process which serves a directory holds locked, with its process id in it.
-pub(super) fn lock(directory: &Path) -> PathBuf {
-    directory.join("hornpipe.lock")
-}
-
 /// Where no file can be: a name in Linux's own list of sockets, which ends with its process. (A path that starts with a
 /// zero byte means such a name.) Other systems have none.
 pub(super) fn name(directory: &Path) -> Option<PathBuf> {

@@ -1,8 +1,8 @@
 //! The end of the socket that answers.
 
-use std::fs::{File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +32,10 @@ pub struct ControlServer {
 }
 
 impl ControlServer {
-    /// Starts to serve the state directory's socket. Where another process does, this one takes its turn when that has
-    /// ended; where no socket can be had it says so and goes without. Call it within a Tokio runtime.
+    /// Starts to serve the socket of a state directory that this process has
+    /// [locked](crate::state_dir::DirectoryLock). Where it cannot be written, another process may serve its name: then this
+    /// one takes its turn when that has ended. Where no socket can be had it says so and goes without. Call it within a Tokio
+    /// runtime.
     pub fn start(directory: &StateDirectory, status: StatusReader, clock: Clock) -> Self {
         let (stop, shutdown) = Shutdown::new();
         let server = Server { directory: directory.clone(), status, clock, user: address::own_user() };
@@ -161,8 +163,6 @@ fn refusal(error: &str) -> String {
 struct Claimed {
     listener: UnixListener,
     file: Option<PathBuf>,
-    /// Held locked for as long as the socket is ours.
-    _lock: Option<File>,
 }
 
 /// Why there is no socket for us.
@@ -188,15 +188,13 @@ impl Claimed {
         }
     }
 
-    /// The socket in a directory. The lock tells whether a socket that is there has a live owner, and keeps two that
-    /// start at the same time apart.
+    /// The socket in a directory. The directory is this process's, so a socket that is there has no live owner.
     fn file(directory: &Path) -> Result<Self, Refusal> {
         let path = address::file(directory);
         let impossible = |error: &dyn std::fmt::Display| Refusal::Impossible(format!("{}: {error}", path.display()));
         if let Some(why) = address::too_long(&path) {
             return Err(impossible(&why));
         }
-        let lock = lock(&address::lock(directory), &path)?;
         match std::fs::symlink_metadata(&path) {
             Ok(found) if !found.file_type().is_socket() => {
                 return Err(impossible(&"this is no socket; remove it"));
@@ -206,12 +204,12 @@ impl Claimed {
         }
         let listener = UnixListener::bind(&path).map_err(|error| impossible(&error))?;
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(|error| impossible(&error))?;
-        Ok(Claimed { listener, file: Some(path), _lock: Some(lock) })
+        Ok(Claimed { listener, file: Some(path) })
     }
 
     fn name(name: &Path) -> Result<Self, Refusal> {
         match UnixListener::bind(name) {
-            Ok(listener) => Ok(Claimed { listener, file: None, _lock: None }),
+            Ok(listener) => Ok(Claimed { listener, file: None }),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 Err(Refusal::Busy("another hornpipe that cannot write to the same state directory is there".to_owned()))
             }
@@ -227,28 +225,4 @@ impl Drop for Claimed {
             let _ = std::fs::remove_file(path);
         }
     }
-}
-
-/// Locks the directory for this process and leaves its id there.
-fn lock(path: &Path, socket: &Path) -> Result<File, Refusal> {
-    let impossible = |error: io::Error| Refusal::Impossible(format!("{}: {error}", path.display()));
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-    let mut file = opened.map_err(impossible)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            let _ = file.take(20).read_to_string(&mut pid);
-            return Err(Refusal::Busy(format!("pid {} serves {}", pid.trim(), socket.display())));
-        }
-        Err(TryLockError::Error(error)) => return Err(impossible(error)),
-    }
-    let write = |file: &mut File| {
-        file.set_len(0)?;
-        file.rewind()?;
-        writeln!(file, "{}", std::process::id())
-    };
-    // The id is for people; without it the lock holds as well.
-    let _ = write(&mut file);
-    Ok(file)
 }

@@ -139,18 +139,6 @@ async fn the_socket_of_a_process_that_was_killed_is_replaced() {
 }
 
 #[tokio::test]
-async fn the_socket_of_a_live_process_stays_its_own() {
-    let bench = Bench::new();
-    let first = bench.start();
-    let other = StatusBoard::new(ProcessFacts::default(), Telemetry::default(), Clock::system());
-    let second = ControlServer::start(&open(&bench.path), other.reader(), Clock::system());
-    assert!(ready(&bench).await, "the first one is asked, which runs; the second never started");
-    second.stop().await;
-    assert!(ready(&bench).await, "what was not its own the second one did not remove");
-    first.stop().await;
-}
-
-#[tokio::test]
 async fn a_file_that_is_no_socket_stays_and_the_process_can_be_asked_without_one() {
     let bench = Bench::new();
     std::fs::write(bench.socket(), "mine").unwrap();

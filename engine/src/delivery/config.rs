@@ -1,5 +1,6 @@
 //! Queue, retry and timeout options, the same for every exporter.
 
+use hornpipe_model::Signal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,22 +30,139 @@ pub enum OnFull {
     Block,
 }
 
-/// The queue between the pipelines and one exporter.
+/// What `queue_size` counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sizer {
+    /// Batches as they come from the pipeline.
+    #[default]
+    Requests,
+    /// Points or records.
+    Items,
+    /// Bytes, in memory or on disk.
+    Bytes,
+}
+
+/// What the sizes of a batch count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchSizer {
+    /// Points or records.
+    #[default]
+    Items,
+    /// Bytes in memory.
+    Bytes,
+}
+
+/// Small batches that travel as one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+pub struct BatchConfig {
+    /// How long a small batch waits for others of the same resource and scope.
+    pub flush_timeout: Duration,
+    /// Size from which a batch does not wait; counts as `sizer` says.
+    pub min_size: u64,
+    /// Size that small batches together do not exceed; 0 means without limit. What a backend takes at once is kept to apart
+    /// from this.
+    pub max_size: u64,
+    /// What the sizes count: `items` or `bytes`.
+    pub sizer: BatchSizer,
+}
+
+impl Default for BatchConfig {
+    fn default() -> Self {
+        BatchConfig {
+            flush_timeout: Duration::from_millis(200),
+            min_size: 1_000,
+            max_size: 0,
+            sizer: BatchSizer::default(),
+        }
+    }
+}
+
+/// The queue between the pipelines and one exporter, one for each signal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct QueueConfig {
-    /// Most memory that queued data may take. One batch larger than that is still taken when the queue is empty.
-    pub max_bytes: ByteSize,
+    /// Most that may be queued of a signal. Default: on disk 1GiB; in memory 32MiB, less where `service.memory_limit` leaves
+    /// less. One batch larger than that is still taken when the queue is empty. On disk the oldest part goes at once, a 32nd of
+    /// the whole.
+    pub max_bytes: Option<ByteSize>,
     /// What to do at the bound: `drop_oldest`, `drop_newest` or `block`.
     pub on_full: OnFull,
+    /// Where the queue is kept: the id of a `file_storage` extension, for metrics and logs alike, or `none` for memory. Default:
+    /// logs in the state directory, metrics in memory. What memory holds at a shutdown is kept in the state directory either way.
+    pub storage: Option<String>,
     /// Age at which undelivered data is dropped. Default, and the most that counts: what the backend accepts (Datadog metrics
     /// 55m, its logs 17h), else none.
     pub max_age: Option<Duration>,
+    /// A second bound, counted as `sizer` says. Default: none.
+    pub queue_size: Option<u64>,
+    /// What `queue_size` counts: `requests` (batches), `items` or `bytes`.
+    pub sizer: Sizer,
+    /// Most requests under way at a time, 1 to 10 by how the backend keeps up. Default: 1 for metrics, which keeps the points of
+    /// a series in order, and 10 for logs.
+    pub num_consumers: Option<u64>,
+    /// Small batches that travel as one. Default: logs, with the defaults below; metrics not.
+    pub batch: Option<BatchConfig>,
 }
 
-impl Default for QueueConfig {
-    fn default() -> Self {
-        QueueConfig { max_bytes: ByteSize::mib(32), on_full: OnFull::default(), max_age: None }
+/// The storage that is none.
+const NO_STORAGE: &str = "none";
+
+/// Bound of a queue on disk.
+const DISK_BYTES: ByteSize = ByteSize::gib(1);
+
+/// Most that a queue takes of memory unless asked for.
+pub(crate) const MEMORY_BYTES: ByteSize = ByteSize::mib(32);
+
+/// Most consumers of a queue for logs.
+const LOG_CONSUMERS: usize = 10;
+
+impl QueueConfig {
+    /// Whether every batch of a signal is on disk before it counts as kept.
+    pub fn is_durable(&self, signal: Signal) -> bool {
+        match self.storage.as_deref() {
+            None => signal == Signal::Logs,
+            Some(storage) => storage != NO_STORAGE,
+        }
+    }
+
+    /// The extension that keeps the queue, where one is named.
+    pub fn extension(&self) -> Option<&str> {
+        self.storage.as_deref().filter(|storage| *storage != NO_STORAGE)
+    }
+
+    /// Bytes of a signal on disk.
+    pub fn disk_bytes(&self) -> ByteSize {
+        self.max_bytes.unwrap_or(DISK_BYTES)
+    }
+
+    /// Bytes of memory of a signal, where the whole process leaves it `share`. What a durable queue has on disk need not be in
+    /// memory.
+    pub fn memory_bytes(&self, signal: Signal, share: ByteSize) -> ByteSize {
+        match self.max_bytes {
+            Some(asked) if self.is_durable(signal) => asked.min(share),
+            Some(asked) => asked,
+            None => share,
+        }
+    }
+
+    /// Most requests of a signal under way at a time.
+    pub fn consumers(&self, signal: Signal) -> usize {
+        let given = self.num_consumers.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        match signal {
+            Signal::Metrics => given.unwrap_or(1),
+            Signal::Logs => given.unwrap_or(LOG_CONSUMERS),
+        }
+    }
+
+    /// How small batches of a signal travel as one, if they do.
+    pub fn batch(&self, signal: Signal) -> Option<BatchConfig> {
+        match signal {
+            Signal::Metrics => self.batch.clone(),
+            Signal::Logs => Some(self.batch.clone().unwrap_or_default()),
+        }
     }
 }
 
@@ -83,8 +201,21 @@ impl DeliveryConfig {
     /// Checks the options; paths are those of the exporter's settings.
     pub fn validate(&self, report: &mut Report) {
         let retry = &self.retry_on_failure;
-        if self.sending_queue.max_bytes.as_bytes() == 0 {
+        let queue = &self.sending_queue;
+        if queue.max_bytes.is_some_and(|bytes| bytes.as_bytes() == 0) {
             report.error("sending_queue.max_bytes", "must be more than 0");
+        }
+        if queue.queue_size == Some(0) {
+            report.error("sending_queue.queue_size", "must be more than 0");
+        }
+        if queue.num_consumers == Some(0) {
+            report.error("sending_queue.num_consumers", "must be more than 0");
+        }
+        if let Some(batch) = &queue.batch
+            && batch.max_size > 0
+            && batch.max_size < batch.min_size
+        {
+            report.error("sending_queue.batch.max_size", "must be 0 or at least min_size");
         }
         if !(0.0..=1.0).contains(&retry.randomization_factor) {
             report.error("retry_on_failure.randomization_factor", "must be within 0 and 1");

@@ -1,192 +1,293 @@
-//! The queue between the pipelines and one exporter: first in, first out, bounded in bytes.
+//! The queue between the pipelines and one exporter, for one signal: first in, first out, bounded.
+//!
+//! Oldest first, a queue is
+//!
+//! 1. `ready`: entries in memory; on disk too, where the queue is durable;
+//! 2. `unread`: records that are only on disk, since memory has no room for them or an earlier process left them;
+//! 3. `tail`: entries in memory that came after those, while the disk takes nothing.
+//!
+//! A queue without a disk has the first part only. What is read back from the disk is taken from it by the
+//! [`disk`](super::disk)'s own thread, which asks nothing of this one but the lock.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 
-use hornpipe_model::{Data, Timestamp};
+use hornpipe_model::Timestamp;
 use tokio::sync::Notify;
 
-use super::OnFull;
-use crate::{Ack, Outcome};
+use super::disk::{Append, Command, DiskSettings};
+use super::entry::Entry;
+use super::store::Amount;
+use super::{OnFull, Sizer};
 
-/// A batch in the queue.
+/// How much a queue takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Bytes in memory. Of a durable queue: what is on disk need not be in memory, so nothing is dropped at this bound.
+    pub memory: usize,
+    /// Bytes on disk, of a durable queue.
+    pub disk: u64,
+    /// A second bound: the Collector's `queue_size` by its `sizer`.
+    pub size: Option<(Sizer, u64)>,
+    /// What happens at the bounds.
+    pub on_full: OnFull,
+}
+
+/// The queue.
 #[derive(Debug)]
-pub struct Entry {
-    /// The data.
-    pub data: Data,
-    /// Its obligation.
-    pub ack: Option<Ack>,
-    /// The items still to settle; `None` means all of them.
-    pub open: Option<Vec<u32>>,
-    /// The worst outcome of the items that are settled.
-    pub worst: Outcome,
-    queued: Timestamp,
-    bytes: usize,
-}
-
-impl Entry {
-    /// An entry of its data's size, queued at a time of day.
-    pub fn new(data: Data, ack: Option<Ack>, queued: Timestamp) -> Self {
-        let bytes = data.bytes();
-        Entry { data, ack, open: None, worst: Outcome::Delivered, queued, bytes }
-    }
-
-    /// Number of items still to settle.
-    pub fn open_items(&self) -> u64 {
-        self.open.as_ref().map_or(self.data.items(), Vec::len) as u64
-    }
-
-    /// Bytes that the entry counts for.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-}
-
-/// What had to give way to a new entry.
-#[derive(Debug, Default)]
-pub struct Pushed {
-    /// Entries dropped: older ones, or the new one itself.
-    pub dropped: Vec<Entry>,
-}
-
-/// A queue bounded in bytes. The entry that is being sent counts until [`Queue::finish`].
-#[derive(Debug)]
-pub struct Queue {
+pub(super) struct Queue {
     state: Mutex<State>,
     filled: Notify,
     drained: Notify,
 }
 
 #[derive(Debug)]
-struct State {
-    max_bytes: usize,
-    on_full: OnFull,
-    entries: VecDeque<Entry>,
-    /// Bytes of all entries and of the one being sent.
-    bytes: usize,
-    in_flight: usize,
-    /// When the entry that is being sent was queued.
-    in_flight_queued: Option<Timestamp>,
+pub(super) struct State {
+    bounds: Bounds,
+    pub ready: VecDeque<Entry>,
+    pub unread: Amount,
+    pub tail: VecDeque<Entry>,
+    /// Bytes in memory: ready, tail and in flight.
+    memory: usize,
+    /// When what is being sent was queued.
+    in_flight: Vec<Timestamp>,
+    /// Everything in memory, in flight too.
+    in_memory: Amount,
+    pub disk: Option<DiskHandle>,
     closed: bool,
 }
 
-impl Queue {
-    /// An empty queue.
-    pub fn new(max_bytes: usize, on_full: OnFull) -> Self {
-        let state = State {
-            max_bytes,
-            on_full,
-            entries: VecDeque::new(),
+/// The way to the thread that owns the disk.
+#[derive(Debug)]
+pub(super) struct DiskHandle {
+    pub commands: mpsc::Sender<Command>,
+    /// The store is not open yet: nobody knows what lies in it, so what comes waits in the tail.
+    pub is_opening: bool,
+    /// Whether what comes is written to it; not where the queue is not durable, nor while the disk is full or broken.
+    pub takes: bool,
+    pub next_sequence: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Bytes handed to it and not committed.
+    pub pending: usize,
+    /// A read is asked for.
+    pub is_reading: bool,
+}
+
+impl DiskHandle {
+    /// A way to a thread that opens its store now.
+    pub fn new(commands: mpsc::Sender<Command>) -> Self {
+        DiskHandle {
+            commands,
+            is_opening: true,
+            takes: false,
+            next_sequence: 0,
             bytes: 0,
-            in_flight: 0,
-            in_flight_queued: None,
+            pending: 0,
+            is_reading: false,
+        }
+    }
+
+    /// A thread that is gone has lost its disk; what it had it has given back.
+    fn send(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+}
+
+/// What became of a new entry.
+#[derive(Debug, Default)]
+pub(super) struct Pushed {
+    /// Entries dropped: older ones, or the new one itself.
+    pub dropped: Vec<Entry>,
+}
+
+impl Queue {
+    /// An empty queue in memory.
+    pub fn new(bounds: Bounds) -> Self {
+        let state = State {
+            bounds,
+            ready: VecDeque::new(),
+            unread: Amount::default(),
+            tail: VecDeque::new(),
+            memory: 0,
+            in_flight: Vec::new(),
+            in_memory: Amount::default(),
+            disk: None,
             closed: false,
         };
         Queue { state: Mutex::new(state), filled: Notify::new(), drained: Notify::new() }
     }
 
-    /// Changes bound and policy, for what comes from now on.
-    pub fn configure(&self, max_bytes: usize, on_full: OnFull) {
-        let mut state = self.lock();
-        (state.max_bytes, state.on_full) = (max_bytes, on_full);
-        drop(state);
-        self.drained.notify_waiters();
+    /// Changes the bounds, for what comes from now on.
+    pub fn configure(&self, bounds: Bounds) {
+        self.change(|state| state.bounds = bounds);
     }
 
-    /// Adds an entry; at the bound, what the policy says. Waits only with [`OnFull::Block`], and not once closed.
+    /// Adds an entry; at a bound, what the policy says. Waits only with [`OnFull::Block`], and not once closed.
     pub async fn push(&self, entry: Entry) -> Pushed {
-        self.wait_for_room(entry.bytes).await;
+        self.wait_for_room(&entry).await;
         let mut state = self.lock();
         let mut dropped = Vec::new();
-        match state.on_full {
+        match state.bounds.on_full {
+            OnFull::DropOldest if state.overruns(&entry) => {
+                return Pushed { dropped: vec![entry] };
+            }
             OnFull::DropOldest => {
-                while !state.fits(entry.bytes)
-                    && let Some(oldest) = state.entries.pop_front()
+                while !state.fits(&entry)
+                    && let Some(oldest) = state.pop_oldest()
                 {
-                    state.bytes -= oldest.bytes;
                     dropped.push(oldest);
                 }
+                if !state.fits(&entry) && !state.drop_oldest_on_disk() {
+                    dropped.push(entry);
+                    return Pushed { dropped };
+                }
             }
-            OnFull::DropNewest if !state.fits(entry.bytes) => {
+            OnFull::DropNewest if !state.fits(&entry) => {
                 return Pushed { dropped: vec![entry] };
             }
             OnFull::DropNewest | OnFull::Block => {}
         }
-        state.bytes += entry.bytes;
-        state.entries.push_back(entry);
+        state.add(entry);
         drop(state);
         self.filled.notify_one();
         Pushed { dropped }
     }
 
-    /// Takes the oldest entry, waiting for one; `None` once the queue is closed and empty.
+    /// Takes the oldest entry, waiting for one; `None` once the queue is closed and what it has in memory is taken: what is
+    /// on disk stays there for the next process.
     pub async fn pop(&self) -> Option<Entry> {
         loop {
             let filled = self.filled.notified();
             {
                 let mut state = self.lock();
-                if let Some(entry) = state.entries.pop_front() {
-                    state.in_flight += entry.bytes;
-                    state.in_flight_queued = Some(entry.queued);
+                if let Some(entry) = state.take_ready(|_| true) {
                     return Some(entry);
                 }
                 if state.closed {
                     return None;
                 }
+                state.ask_for_more();
             }
             filled.await;
         }
     }
 
+    /// Takes the oldest entry where there is one in memory and `wanted` says yes to it.
+    pub fn pop_if(&self, wanted: impl FnOnce(&Entry) -> bool) -> Option<Entry> {
+        self.lock().take_ready(wanted)
+    }
+
+    /// Waits until something is added.
+    pub async fn filled(&self) {
+        self.filled.notified().await;
+    }
+
+    /// Whether nothing is ready now, though something may be on disk.
+    pub fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.ready.is_empty() && state.unread.records == 0 && state.tail.is_empty()
+    }
+
+    /// Whether the oldest entry in memory is there and not for merging, or the queue is closed: nothing to wait for.
+    pub fn has_other(&self) -> bool {
+        let state = self.lock();
+        state.closed || !state.ready.is_empty()
+    }
+
     /// Puts an entry that was taken back to the front.
     pub fn give_back(&self, entry: Entry) {
         let mut state = self.lock();
-        state.in_flight -= entry.bytes;
-        state.in_flight_queued = None;
-        state.entries.push_front(entry);
+        state.land(entry.queued);
+        state.ready.push_front(entry);
         drop(state);
         self.filled.notify_one();
     }
 
-    /// Gives the room of an entry of that many bytes free again: it is sent or dropped.
-    pub fn finish(&self, bytes: usize) {
-        let mut state = self.lock();
-        state.in_flight -= bytes;
-        state.in_flight_queued = None;
-        state.bytes -= bytes;
-        drop(state);
-        self.drained.notify_waiters();
+    /// An entry that was taken is sent or dropped: its room is free again, and its records are consumed.
+    pub fn finish(&self, entry: &Entry) {
+        self.change(|state| {
+            state.land(entry.queued);
+            state.forget(entry);
+            state.consume(entry);
+        });
     }
 
-    /// Ends the queue: what is in it still comes out, nobody waits for room any more.
+    /// Ends the queue: what is in memory still comes out, nobody waits for room any more.
     pub fn close(&self) {
         self.lock().closed = true;
+        self.filled.notify_waiters();
         self.filled.notify_one();
         self.drained.notify_waiters();
     }
 
-    /// Takes all entries.
+    /// Takes all entries that are in memory. What is consumed of the disk is nothing yet.
     pub fn clear(&self) -> Vec<Entry> {
         let mut state = self.lock();
-        let in_flight = state.in_flight;
-        state.bytes = in_flight;
-        state.entries.drain(..).collect()
+        let mut entries: Vec<Entry> = state.ready.drain(..).collect();
+        entries.extend(state.tail.drain(..));
+        entries.iter().for_each(|entry| state.forget(entry));
+        entries
     }
 
-    /// Shows the bytes queued and being sent, and when the oldest of them was queued. The queue does not change
-    /// meanwhile, so that of two callers the later one shows the later state.
-    pub fn show(&self, show: impl FnOnce(usize, Option<Timestamp>)) {
+    /// Shows the bytes queued and being sent, in memory and on disk, and when the oldest of them was queued. The queue does
+    /// not change meanwhile, so that of two callers the later one shows the later state.
+    pub fn show(&self, show: impl FnOnce(Levels)) {
         let state = self.lock();
-        let oldest = state.in_flight_queued.or_else(|| state.entries.front().map(|entry| entry.queued));
-        show(state.bytes, oldest);
+        let disk = state.disk.as_ref().map_or(0, |disk| disk.bytes);
+        let in_line = state.ready.iter().chain(&state.tail).map(|entry| entry.queued).next();
+        let oldest = state.in_flight.iter().copied().chain(in_line).min();
+        show(Levels { memory: state.memory as u64, disk, oldest });
     }
 
-    async fn wait_for_room(&self, bytes: usize) {
+    /// Whether the disk is so far behind that memory has no room for this entry on its way there.
+    pub fn overruns(&self, entry: &Entry) -> bool {
+        self.lock().overruns(entry)
+    }
+
+    /// Waits until the disk has caught up so far that there is.
+    pub async fn caught_up(&self, entry: &Entry) {
+        loop {
+            let drained = self.drained.notified();
+            if !self.overruns(entry) {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    /// Whether what comes is written to disk.
+    pub fn takes(&self) -> bool {
+        self.lock().takes()
+    }
+
+    /// Asks the disk for something; the command comes back where there is none.
+    pub fn send(&self, command: Command) -> Result<(), Command> {
+        match &self.lock().disk {
+            Some(disk) => disk.commands.send(command).map_err(|mpsc::SendError(command)| command),
+            None => Err(command),
+        }
+    }
+
+    /// Asks the disk for its last; what comes from now on is in memory. False where there is no disk.
+    pub fn stop_disk(&self, last: Command) -> bool {
+        self.lock().disk.take().is_some_and(|disk| disk.commands.send(last).is_ok())
+    }
+
+    /// Changes the state, under the lock, and wakes who waits for data or for room.
+    pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let result = change(&mut self.lock());
+        self.filled.notify_one();
+        self.drained.notify_waiters();
+        result
+    }
+
+    async fn wait_for_room(&self, entry: &Entry) {
         loop {
             let drained = self.drained.notified();
             {
                 let state = self.lock();
-                if state.on_full != OnFull::Block || state.closed || state.fits(bytes) {
+                if state.bounds.on_full != OnFull::Block || state.closed || state.fits(entry) {
                     return;
                 }
             }
@@ -199,122 +300,213 @@ impl Queue {
     }
 }
 
+/// What [`Queue::show`] shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Levels {
+    pub memory: u64,
+    pub disk: u64,
+    pub oldest: Option<Timestamp>,
+}
+
 impl State {
-    /// An entry larger than the bound fits an empty queue, so that it cannot wait for ever.
-    fn fits(&self, bytes: usize) -> bool {
-        self.bytes == 0 || self.bytes.saturating_add(bytes) <= self.max_bytes
+    /// An entry larger than a bound fits an empty queue, so that it cannot wait for ever.
+    fn fits(&self, entry: &Entry) -> bool {
+        let mut total = self.in_memory;
+        total.add(self.unread);
+        if total.records == 0 {
+            return true;
+        }
+        let fits_size = match self.bounds.size {
+            None => true,
+            Some((Sizer::Requests, limit)) => total.records < limit,
+            Some((Sizer::Items, limit)) => total.items + entry.open_items() <= limit,
+            Some((Sizer::Bytes, limit)) => self.bytes() + entry.bytes() as u64 <= limit,
+        };
+        let fits_bytes = match self.disk.as_ref().filter(|disk| disk.takes) {
+            // At its bound the disk makes room by itself, a segment at a time, where the oldest may go.
+            Some(_) if self.bounds.on_full == OnFull::DropOldest => true,
+            Some(disk) => disk.bytes + (disk.pending + entry.bytes()) as u64 <= self.bounds.disk,
+            None => self.memory == 0 || self.memory.saturating_add(entry.bytes()) <= self.bounds.memory,
+        };
+        fits_size && fits_bytes && !self.overruns(entry)
     }
+
+    /// Whether the disk is so slow that memory does not hold what waits for it.
+    fn overruns(&self, entry: &Entry) -> bool {
+        self.disk.as_ref().is_some_and(|disk| {
+            let waiting = if disk.is_opening { self.memory } else { disk.pending };
+            let matters = disk.takes || disk.is_opening;
+            matters && waiting > 0 && waiting + entry.bytes() > self.bounds.memory
+        })
+    }
+
+    fn bytes(&self) -> u64 {
+        self.disk.as_ref().map_or(0, |disk| disk.bytes).max(self.memory as u64)
+    }
+
+    /// Takes the oldest entry that gives way. Of a durable queue it is the second bound that asks for it.
+    fn pop_oldest(&mut self) -> Option<Entry> {
+        let is_behind_disk = self.ready.is_empty() && self.unread.records > 0 && self.takes();
+        let oldest = if is_behind_disk { None } else { self.ready.pop_front().or_else(|| self.tail.pop_front()) }?;
+        self.forget(&oldest);
+        self.consume(&oldest);
+        Some(oldest)
+    }
+
+    /// Asks the disk to drop its oldest record; whether that makes room.
+    fn drop_oldest_on_disk(&mut self) -> bool {
+        let may_drop = self.bounds.size.is_some() && self.unread.records > 0 && self.takes();
+        if let Some(disk) = self.disk.as_ref().filter(|_| may_drop) {
+            disk.send(Command::DropOldest);
+        }
+        may_drop
+    }
+
+    /// Has the disk work with other settings.
+    pub fn set_durable(&mut self, settings: Option<DiskSettings>) {
+        if let (Some(disk), Some(settings)) = (&mut self.disk, settings) {
+            disk.takes &= settings.durable;
+            disk.send(Command::Configure(settings));
+        }
+    }
+
+    fn takes(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.takes)
+    }
+
+    /// Adds an entry where it belongs.
+    fn add(&mut self, entry: Entry) {
+        let is_opening = self.disk.as_ref().is_some_and(|disk| disk.is_opening);
+        if self.takes() {
+            self.append(entry);
+        } else if is_opening || self.unread.records > 0 {
+            self.remember(&entry);
+            self.tail.push_back(entry);
+        } else {
+            self.remember(&entry);
+            self.ready.push_back(entry);
+        }
+    }
+
+    /// Hands an entry to the disk, and keeps it in memory where there is room and nothing older is only on disk.
+    fn append(&mut self, mut entry: Entry) {
+        let has_room = self.memory.saturating_add(entry.bytes()) <= self.bounds.memory || self.memory == 0;
+        let given = self.unread.records == 0 && has_room;
+        let Some(disk) = &mut self.disk else { return };
+        let sequence = disk.next_sequence;
+        disk.next_sequence += 1;
+        disk.pending += entry.bytes();
+        entry.parts.iter_mut().for_each(|part| part.sequence = Some(sequence));
+        let items = entry.open_items();
+        disk.send(Command::Append(Append {
+            sequence,
+            data: entry.data.clone(),
+            queued: entry.queued,
+            parts: entry.parts.clone(),
+            given,
+        }));
+        if given {
+            self.remember(&entry);
+            self.ready.push_back(entry);
+        } else {
+            self.unread.add(Amount { records: 1, items });
+        }
+    }
+
+    fn take_ready(&mut self, wanted: impl FnOnce(&Entry) -> bool) -> Option<Entry> {
+        if !wanted(self.ready.front()?) {
+            return None;
+        }
+        let entry = self.ready.pop_front()?;
+        self.in_flight.push(entry.queued);
+        self.ask_for_more();
+        Some(entry)
+    }
+
+    /// Has the disk read on, before memory has run dry.
+    fn ask_for_more(&mut self) {
+        let is_low = self.memory < self.bounds.memory / 2 || self.ready.is_empty();
+        let wanted = self.unread.records > 0 && is_low;
+        if let Some(disk) = self.disk.as_mut().filter(|disk| wanted && !disk.is_reading && !disk.is_opening) {
+            disk.is_reading = true;
+            disk.send(Command::Read);
+        }
+    }
+
+    /// How many bytes may be read from disk now, at least a few.
+    pub fn read_room(&self) -> usize {
+        (self.bounds.memory.saturating_sub(self.memory) / 2).clamp(64 << 10, 4 << 20)
+    }
+
+    /// What was read takes its place.
+    pub fn add_read(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            self.unread.subtract(Amount { records: 1, items: entry.open_items() });
+            self.remember(&entry);
+            self.ready.push_back(entry);
+        }
+        self.join();
+    }
+
+    /// Once nothing is unread, the tail follows what is ready.
+    pub fn join(&mut self) {
+        if self.unread.records == 0 && self.disk.as_ref().is_none_or(|disk| !disk.is_opening) {
+            self.ready.append(&mut self.tail);
+        }
+    }
+
+    /// Hands what waits in memory behind the disk to the disk again, in order.
+    pub fn append_tail(&mut self) {
+        for entry in std::mem::take(&mut self.tail) {
+            self.forget(&entry);
+            self.append(entry);
+        }
+    }
+
+    /// An entry that the disk did not take is in memory only, behind all that is on disk.
+    pub fn add_refused(&mut self, entry: Entry) {
+        self.unread.subtract(Amount { records: 1, items: entry.open_items() });
+        self.remember(&entry);
+        self.tail.push_back(entry);
+    }
+
+    /// Entries that are ready and whose records are all below a sequence number: the disk has evicted those.
+    pub fn evict_below(&mut self, below: u64) -> Vec<Entry> {
+        let is_evicted = |entry: &Entry| entry.is_stored() && entry.sequences().all(|sequence| sequence < below);
+        let (evicted, kept) = std::mem::take(&mut self.ready).into_iter().partition(is_evicted);
+        self.ready = kept;
+        let evicted: VecDeque<Entry> = evicted;
+        evicted.iter().for_each(|entry| self.forget(entry));
+        evicted.into()
+    }
+
+    fn consume(&self, entry: &Entry) {
+        if let Some(disk) = &self.disk {
+            entry.sequences().for_each(|sequence| disk.send(Command::Done(sequence)));
+        }
+    }
+
+    fn remember(&mut self, entry: &Entry) {
+        self.memory += entry.bytes();
+        self.in_memory.add(amount(entry));
+    }
+
+    fn forget(&mut self, entry: &Entry) {
+        self.memory = self.memory.saturating_sub(entry.bytes());
+        self.in_memory.subtract(amount(entry));
+    }
+
+    fn land(&mut self, queued: Timestamp) {
+        if let Some(index) = self.in_flight.iter().position(|time| *time == queued) {
+            self.in_flight.swap_remove(index);
+        }
+    }
+}
+
+/// What an entry was when it came; what is settled of it meanwhile still counts.
+fn amount(entry: &Entry) -> Amount {
+    Amount { records: entry.parts.len() as u64, items: entry.data.items() as u64 }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use hornpipe_model::{MetricBatch, Resource, Scope};
-
-    use super::*;
-
-    fn entry(name: &str) -> Entry {
-        let resource = Arc::new(Resource { schema_url: name.to_owned(), ..Resource::default() });
-        Entry::new(MetricBatch { resource, scope: Arc::new(Scope::default()), points: Vec::new() }.into(), None, FIRST)
-    }
-
-    const FIRST: Timestamp = Timestamp::from_secs(1_000);
-
-    fn name(entry: &Entry) -> String {
-        match &entry.data {
-            Data::Metrics(batch) => batch.resource.schema_url.clone(),
-            Data::Logs(_) => String::new(),
-        }
-    }
-
-    fn room_for(entries: usize) -> usize {
-        entry("x").bytes() * entries
-    }
-
-    #[tokio::test]
-    async fn at_the_bound_the_oldest_gives_way() {
-        let queue = Queue::new(room_for(2), OnFull::DropOldest);
-        for text in ["a", "b"] {
-            assert!(queue.push(entry(text)).await.dropped.is_empty());
-        }
-        let pushed = queue.push(entry("c")).await;
-        assert_eq!(pushed.dropped.iter().map(name).collect::<Vec<_>>(), ["a"]);
-        assert_eq!(name(&queue.pop().await.unwrap()), "b");
-        assert_eq!(name(&queue.pop().await.unwrap()), "c");
-    }
-
-    #[tokio::test]
-    async fn at_the_bound_the_newest_gives_way_where_asked() {
-        let queue = Queue::new(room_for(1), OnFull::DropNewest);
-        queue.push(entry("a")).await;
-        assert_eq!(queue.push(entry("b")).await.dropped.iter().map(name).collect::<Vec<_>>(), ["b"]);
-    }
-
-    #[tokio::test]
-    async fn what_is_being_sent_counts_until_it_is_done() {
-        let queue = Queue::new(room_for(2), OnFull::DropOldest);
-        queue.push(entry("a")).await;
-        let sending = queue.pop().await.unwrap();
-        queue.push(entry("b")).await;
-        assert_eq!(queue.push(entry("c")).await.dropped.iter().map(name).collect::<Vec<_>>(), ["b"]);
-        queue.finish(sending.bytes());
-        assert!(queue.push(entry("d")).await.dropped.is_empty());
-    }
-
-    #[tokio::test]
-    async fn the_oldest_is_what_is_being_sent_then_what_waits() {
-        let queue = Queue::new(room_for(3), OnFull::DropOldest);
-        let oldest = |queue: &Queue| {
-            let mut found = None;
-            queue.show(|_, oldest| found = oldest);
-            found.map(Timestamp::as_secs)
-        };
-        assert_eq!(oldest(&queue), None);
-        queue.push(entry("a")).await;
-        queue.push(Entry { queued: Timestamp::from_secs(1_010), ..entry("b") }).await;
-        assert_eq!(oldest(&queue), Some(1_000));
-        let sending = queue.pop().await.unwrap();
-        assert_eq!(oldest(&queue), Some(1_000));
-        queue.give_back(sending);
-        assert_eq!(oldest(&queue), Some(1_000));
-        let sending = queue.pop().await.unwrap();
-        queue.finish(sending.bytes());
-        assert_eq!(oldest(&queue), Some(1_010));
-        queue.clear();
-        assert_eq!(oldest(&queue), None);
-    }
-
-    #[tokio::test]
-    async fn block_waits_for_room_and_close_ends_the_wait() {
-        let queue = Arc::new(Queue::new(room_for(1), OnFull::Block));
-        queue.push(entry("a")).await;
-        let waiting = tokio::spawn({
-            let queue = Arc::clone(&queue);
-            async move { queue.push(entry("b")).await }
-        });
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        assert!(!waiting.is_finished());
-        let sending = queue.pop().await.unwrap();
-        queue.finish(sending.bytes());
-        assert!(waiting.await.unwrap().dropped.is_empty());
-
-        let blocked = tokio::spawn({
-            let queue = Arc::clone(&queue);
-            async move { queue.push(entry("c")).await }
-        });
-        tokio::task::yield_now().await;
-        queue.close();
-        assert!(blocked.await.unwrap().dropped.is_empty());
-        assert_eq!(name(&queue.pop().await.unwrap()), "b");
-        assert_eq!(name(&queue.pop().await.unwrap()), "c");
-        assert!(queue.pop().await.is_none());
-    }
-
-    #[tokio::test]
-    async fn an_entry_above_the_bound_is_taken_by_an_empty_queue() {
-        let queue = Queue::new(1, OnFull::Block);
-        assert!(queue.push(entry("large")).await.dropped.is_empty());
-    }
-}
+mod tests;

@@ -2,14 +2,17 @@
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use hornpipe_model::Data;
 use tokio::sync::watch;
 
+use super::pace::Pace;
 use super::retry::Backoff;
+use super::set_aside::{Patient, STUBBORN, Ward};
 use super::{Active, Delivery, LOG_INTERVAL};
 use crate::component::{Request, SendOutcome};
 use crate::telemetry::Status;
@@ -18,15 +21,36 @@ use crate::{Outcome, RateLimit, Reason, reason};
 /// Longest pause between attempts once the exporter is asked to drain.
 const DRAIN_PAUSE: Duration = Duration::from_secs(1);
 
-/// Sends the requests of one exporter, one at a time, and remembers what it told the operator.
+/// Sends the requests of one queue, and remembers what it told the operator.
 pub(super) struct Sender<'a> {
     delivery: &'a Delivery,
-    pub(super) active: Arc<Active>,
+    active: Arc<Active>,
     replacement: watch::Receiver<Arc<Active>>,
+    pace: &'a Pace,
+    ward: &'a Ward,
     failure_log: RateLimit,
     refusal_log: RateLimit,
-    last_refusal: String,
-    failing: bool,
+    last_refusal: Mutex<String>,
+    failing: AtomicBool,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub(super) struct Sent {
+    /// The worst outcome of the items that are settled.
+    pub worst: Outcome,
+    /// Whether any is.
+    pub is_settled: bool,
+    /// The items that are not.
+    pub left: Vec<u32>,
+}
+
+/// What a request's attempts have in common.
+struct Attempts<'a> {
+    data: &'a Data,
+    /// It has one attempt and goes back to the queue where that fails.
+    is_probe: bool,
+    patient: &'a mut Patient,
 }
 
 /// What the next step for a request is.
@@ -41,81 +65,118 @@ enum Next {
 
 impl<'a> Sender<'a> {
     /// `replacement` tells when another exporter takes over.
-    pub(super) fn new(delivery: &'a Delivery, active: Arc<Active>, replacement: watch::Receiver<Arc<Active>>) -> Self {
+    pub(super) fn new(
+        delivery: &'a Delivery,
+        active: Arc<Active>,
+        replacement: watch::Receiver<Arc<Active>>,
+        pace: &'a Pace,
+        ward: &'a Ward,
+    ) -> Self {
         Sender {
             delivery,
             active,
             replacement,
+            pace,
+            ward,
             failure_log: RateLimit::new(LOG_INTERVAL),
             refusal_log: RateLimit::new(LOG_INTERVAL),
-            last_refusal: String::new(),
-            failing: false,
+            last_refusal: Mutex::default(),
+            failing: AtomicBool::new(false),
         }
     }
 
-    /// Sends a request, in halves where it is too large, until every item of it is delivered or dropped. When another
-    /// exporter takes over, the items left for it are returned beside the worst outcome of the others.
-    pub(super) async fn send(&mut self, data: &Data, request: Request) -> (Outcome, Vec<u32>) {
-        let mut worst = Outcome::Delivered;
-        let mut left = Vec::new();
+    /// Sends a request, in halves where it is too large, until every item of it is delivered or dropped. What is left of it
+    /// comes back when another exporter takes over, no time is left, or a probe fails.
+    pub(super) async fn send(&self, data: &Data, request: Request, is_probe: bool, patient: &mut Patient) -> Sent {
+        let mut sent = Sent { worst: Outcome::Delivered, is_settled: false, left: Vec::new() };
         let mut open = VecDeque::from([request]);
+        let mut attempts = Attempts { data, is_probe, patient };
         while let Some(request) = open.pop_front() {
-            match self.settle(data, request).await {
-                Next::Done(outcome) => worst = worst.max(outcome),
-                Next::Open(items) => left.extend(items),
+            match self.settle(&mut attempts, request).await {
+                Next::Done(outcome) => {
+                    sent.worst = sent.worst.max(outcome);
+                    sent.is_settled = true;
+                }
+                Next::Open(items) => sent.left.extend(items),
                 Next::Split(parts, outcome) => {
-                    worst = worst.max(outcome);
+                    sent.worst = sent.worst.max(outcome);
                     for part in parts.into_iter().rev() {
                         open.push_front(part);
                     }
                 }
             }
         }
-        (worst, left)
+        sent
     }
 
     /// Tries one request again and again.
-    async fn settle(&mut self, data: &Data, request: Request) -> Next {
-        let delivery = self.delivery;
-        let active = Arc::clone(&self.active);
-        let retry = &active.config.retry_on_failure;
+    async fn settle(&self, attempts: &mut Attempts<'_>, request: Request) -> Next {
+        let (delivery, data) = (self.delivery, attempts.data);
+        let retry = &self.active.config.retry_on_failure;
         let mut backoff = Backoff::new(retry);
         let started = delivery.clock.monotonic();
-        loop {
-            if delivery.abort.is_requested() {
-                return Next::Done(self.drop_items(data, &request, reason::SHUTDOWN, "no time left at shutdown"));
-            }
-            if self.replacement.has_changed().unwrap_or(false) {
+        for failures in 1_u32.. {
+            self.keep_silence().await;
+            if delivery.abort.is_requested() || self.replacement.has_changed().unwrap_or(false) {
                 return Next::Open(request.items);
             }
             if let Some(next) = self.without_expired(data, &request).await {
                 return next;
             }
             let (asked, error) = match self.attempt(&request).await {
-                SendOutcome::Delivered { rejected, message } => {
+                None => return Next::Open(request.items),
+                Some(SendOutcome::Delivered { rejected, message }) => {
                     return Next::Done(self.delivered(data, &request, rejected, &message));
                 }
-                SendOutcome::TooLarge { error } => return self.halve(data, &request, &error).await,
-                SendOutcome::Permanent { reason, error } => {
+                Some(SendOutcome::TooLarge { error }) => return self.halve(data, &request, &error).await,
+                Some(SendOutcome::Permanent { reason, error }) => {
                     self.log_refusal(&error);
                     return Next::Done(self.drop_items(data, &request, reason, &error));
                 }
-                SendOutcome::Retryable { after, error } => (after, error),
-                SendOutcome::Unauthorized { error } => (None, error),
+                Some(SendOutcome::Retryable { after, error }) => (after, error),
+                Some(SendOutcome::Unauthorized { error }) => (None, error),
             };
-            let elapsed = delivery.clock.monotonic().saturating_sub(started);
-            let pause = backoff.pause(fastrand::f64(), asked);
+            let now = delivery.clock.monotonic();
+            self.pace.failed(now, asked);
+            let mut pause = backoff.pause(fastrand::f64(), asked);
             let limit = retry.max_elapsed_time.get();
-            if !retry.enabled || (!limit.is_zero() && elapsed + pause > limit) {
+            if !retry.enabled || (!limit.is_zero() && now.saturating_sub(started) + pause > limit) {
                 return Next::Done(self.drop_items(data, &request, reason::RETRIES_EXHAUSTED, &error));
             }
-            self.note_failure(&error, pause);
+            if attempts.is_probe {
+                return Next::Open(request.items);
+            }
+            if failures >= STUBBORN {
+                self.ward.stick(attempts.patient, asked.is_none());
+            }
+            if self.ward.is_aside(attempts.patient) {
+                pause = pause.max(retry.max_interval.get());
+            } else {
+                self.note_failure(&error, pause);
+            }
             self.pause(pause).await;
+        }
+        Next::Open(request.items)
+    }
+
+    /// Waits while the backend wants to hear nothing, but for a drain.
+    async fn keep_silence(&self) {
+        let delivery = self.delivery;
+        let until = self.pace.silent_until();
+        if until <= delivery.clock.monotonic() || delivery.drain.is_requested() {
+            return;
+        }
+        let mut replacement = self.replacement.clone();
+        tokio::select! {
+            () = delivery.clock.sleep_until(until) => {}
+            () = delivery.drain.requested() => {}
+            _ = replacement.changed() => {}
         }
     }
 
-    /// One attempt, bounded in time; a panic of the exporter counts as a refusal.
-    async fn attempt(&self, request: &Request) -> SendOutcome {
+    /// One attempt, bounded in time; a panic of the exporter counts as a refusal. `None` where no time is left for the
+    /// answer.
+    async fn attempt(&self, request: &Request) -> Option<SendOutcome> {
         let delivery = self.delivery;
         let sending = AssertUnwindSafe(self.active.exporter.send(request)).catch_unwind();
         let limit = self.active.config.timeout.get();
@@ -123,22 +184,20 @@ impl<'a> Sender<'a> {
             async { if limit.is_zero() { Ok(sending.await) } else { delivery.clock.timeout(limit, sending).await } };
         tokio::select! {
             biased;
-            result = bounded => match result {
+            result = bounded => Some(match result {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(_)) => {
                     let error = format!("{} failed (panic) while it sent a request", delivery.telemetry.identity());
                     SendOutcome::Permanent { reason: reason::PANIC, error }
                 }
                 Err(_) => SendOutcome::Retryable { after: None, error: format!("no answer within {limit:?}") },
-            },
-            () = delivery.abort.requested() => {
-                SendOutcome::Permanent { reason: reason::SHUTDOWN, error: "no answer before the end of the shutdown".to_owned() }
-            }
+            }),
+            () = delivery.abort.requested() => None,
         }
     }
 
-    /// Waits before the next attempt: until the pause is over, the drain begins or another exporter takes over; draining,
-    /// a short while.
+    /// Waits before the next attempt: until the pause is over, the backend takes what comes behind, the drain begins or another
+    /// exporter takes over; draining, a short while.
     async fn pause(&self, pause: Duration) {
         let delivery = self.delivery;
         let mut replacement = self.replacement.clone();
@@ -150,6 +209,7 @@ impl<'a> Sender<'a> {
         } else {
             tokio::select! {
                 () = delivery.clock.sleep(pause) => {}
+                () = self.ward.released.notified() => {}
                 () = delivery.drain.requested() => {}
                 _ = replacement.changed() => {}
             }
@@ -195,7 +255,7 @@ impl<'a> Sender<'a> {
         Next::Split(parts, worst)
     }
 
-    fn delivered(&mut self, data: &Data, request: &Request, rejected: u64, message: &str) -> Outcome {
+    fn delivered(&self, data: &Data, request: &Request, rejected: u64, message: &str) -> Outcome {
         let delivery = self.delivery;
         let items = request.items.len() as u64;
         let rejected = rejected.min(items);
@@ -208,7 +268,8 @@ impl<'a> Sender<'a> {
         } else if !message.is_empty() {
             self.log_refusal(message);
         }
-        if std::mem::take(&mut self.failing) {
+        self.pace.succeeded(delivery.clock.monotonic(), !delivery.lane(request.signal).queue.is_idle());
+        if self.failing.swap(false, Ordering::Relaxed) {
             tracing::info!(exporter = delivery.id(), "delivers again");
         }
         delivery.telemetry.set_status(Status::Ok);
@@ -218,14 +279,12 @@ impl<'a> Sender<'a> {
     fn drop_items(&self, data: &Data, request: &Request, reason: Reason, error: &str) -> Outcome {
         let items = request.items.len() as u64;
         self.delivery.log_drop(items, request.signal, reason, error);
-        if reason != reason::SHUTDOWN {
-            self.delivery.telemetry.set_status(Status::Error(error.to_owned()));
-        }
+        self.delivery.telemetry.set_status(Status::Error(error.to_owned()));
         self.delivery.count_dropped(data, &[(reason, items)])
     }
 
     /// Tells the operator that the backend does not take data: at once when the reason is new, else now and then.
-    fn note_failure(&mut self, error: &str, pause: Duration) {
+    fn note_failure(&self, error: &str, pause: Duration) {
         let delivery = self.delivery;
         let news = delivery.telemetry.set_status(Status::Error(error.to_owned()));
         let due = self.failure_log.allow(&delivery.clock);
@@ -233,15 +292,16 @@ impl<'a> Sender<'a> {
             let again = format!("{:.1}s", pause.as_secs_f64());
             tracing::warn!(exporter = delivery.id(), retry_in = again, "not delivered, data is kept: {error}");
         }
-        self.failing = true;
+        self.failing.store(true, Ordering::Relaxed);
     }
 
     /// Logs a backend's own words once, and again after a while where they repeat.
-    fn log_refusal(&mut self, error: &str) {
+    fn log_refusal(&self, error: &str) {
         let due = self.refusal_log.allow(&self.delivery.clock);
-        if self.last_refusal != error || due.is_some() {
+        let mut last = self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last != error || due.is_some() {
             tracing::error!(exporter = self.delivery.id(), "the backend refuses data: {error}");
-            error.clone_into(&mut self.last_refusal);
+            error.clone_into(&mut last);
         }
     }
 }

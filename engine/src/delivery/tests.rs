@@ -1,5 +1,7 @@
 //! Delivery against a scripted exporter and a fake clock.
 
+mod durable;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,11 +13,11 @@ use hornpipe_model::{
 };
 
 use super::*;
-use crate::Ack;
 use crate::component::{Encoded, Request, SendOutcome};
 use crate::config::ByteSize;
 use crate::telemetry::{ComponentIdentity, ComponentKind, Status, Telemetry};
 use crate::testing::FakeClock;
+use crate::{Ack, Batch, Outcome, reason};
 
 /// Sends what the script says, then delivers. A request's body lists its items' values.
 #[derive(Default)]
@@ -188,6 +190,10 @@ async fn a_request_is_tried_again_after_growing_pauses_and_order_is_kept() {
     tokio::time::sleep(Duration::from_millis(5)).await;
     bench.clock.advance(Duration::from_millis(7_500)).await;
     assert_eq!(first.await, Ok(Outcome::Delivered));
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    bench.clock.advance(Duration::from_millis(499)).await;
+    assert_eq!(bench.exporter.delivered(), ["1"], "after a failure the next one keeps a distance");
+    bench.clock.advance(Duration::from_millis(1)).await;
     assert_eq!(second.await, Ok(Outcome::Delivered));
     assert_eq!(bench.exporter.delivered(), ["1", "2"]);
     assert_eq!(bench.telemetry.status(), Status::Ok);
@@ -366,7 +372,7 @@ async fn partial_success_counts_what_was_rejected_and_is_not_retried() {
 async fn at_the_bound_the_oldest_batch_is_dropped_counted_and_its_ack_told() {
     let one = Data::from(batch(&[1.0], NOW)).bytes() as u64;
     let bench = Bench::new(scripted([Step::Hang]), |config| {
-        config.sending_queue.max_bytes = ByteSize::bytes(one * 2);
+        config.sending_queue.max_bytes = Some(ByteSize::bytes(one * 2));
     });
     let sending = bench.offer(&[1.0]).await;
     bench.until(|bench| Scripted::lock(&bench.exporter.script).is_empty()).await;

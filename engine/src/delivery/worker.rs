@@ -1,93 +1,100 @@
-//! The exporter's task.
+//! The task that sends a queue's entries: as many at a time as the [`pace`](super::pace) allows.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::FutureExt;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use hornpipe_model::Data;
-use tokio::sync::watch;
 
-use super::queue::Entry;
+use super::batcher::gather;
+use super::entry::Entry;
+use super::pace::Pace;
 use super::sender::Sender;
-use super::{Active, Delivery};
+use super::set_aside::{Patient, Ward};
+use super::{Active, Delivery, Lane};
 use crate::component::{Encoded, Exporter};
 use crate::telemetry::Status;
 use crate::{Outcome, Reason, reason};
 
+/// Why a worker stops taking entries.
+enum Stop {
+    /// The queue is closed and what it has in memory is sent.
+    Empty,
+    /// No time is left.
+    Aborted,
+    /// Another exporter takes over.
+    Replaced,
+}
+
+/// An entry that is no longer under way.
+struct Landed {
+    entry: Entry,
+    /// Its place among those that were taken.
+    order: u64,
+    /// Some of it is still to be sent.
+    is_open: bool,
+    /// It was the one try beside something that is stuck, and the backend took something of it, or gave it up for good.
+    probe_succeeded: bool,
+}
+
+/// What the entries of one queue share while they are under way.
+struct Crew<'a> {
+    delivery: &'a Delivery,
+    lane: &'a Lane,
+    active: &'a Arc<Active>,
+    sender: Sender<'a>,
+    pace: &'a Pace,
+    ward: &'a Ward,
+    /// An entry waits for others that go with it, or for its turn; those behind it wait, too.
+    is_gathering: AtomicBool,
+}
+
 impl Delivery {
-    /// Sends queued batches, oldest first, until drained, aborted or [replaced](Delivery::replace). What the exporter does
-    /// [beside that](Exporter::background) ends with it.
-    pub async fn run(&self) {
+    /// Sends the entries of one queue, oldest first, until drained, aborted or [replaced](Delivery::replace).
+    pub(super) async fn run_lane(&self, lane: &Lane, active: &Arc<Active>) {
+        let pace = Pace::new(active.config.sending_queue.consumers(lane.signal));
+        let ward = Ward::default();
         let mut replacement = self.active.subscribe();
-        let active = Arc::clone(&replacement.borrow_and_update());
-        let exporter = Arc::clone(&active.exporter);
-        tokio::select! {
-            () = self.send_queued(active, replacement) => {}
-            () = self.background(&*exporter) => {}
-        }
-    }
+        let is_replaced = !Arc::ptr_eq(&replacement.borrow_and_update(), active);
+        let sender = Sender::new(self, Arc::clone(active), replacement.clone(), &pace, &ward);
+        let is_gathering = AtomicBool::new(false);
+        let crew = Crew { delivery: self, lane, active, sender, pace: &pace, ward: &ward, is_gathering };
 
-    /// Never ends; a panic there ends only the exporter's background work.
-    async fn background(&self, exporter: &dyn Exporter) {
-        if AssertUnwindSafe(exporter.background()).catch_unwind().await.is_err() {
-            tracing::error!(exporter = self.id(), "{} failed (panic) beside sending", self.telemetry.identity());
-        }
-        std::future::pending().await
-    }
-
-    async fn send_queued(&self, active: Arc<Active>, mut replacement: watch::Receiver<Arc<Active>>) {
-        let mut sender = Sender::new(self, active, replacement.clone());
-        loop {
-            let entry = tokio::select! {
-                biased;
-                () = self.abort.requested() => break,
-                _ = replacement.changed() => return,
-                entry = self.queue.pop() => entry,
-            };
-            let Some(entry) = entry else { break };
-            if let Some(open) = self.deliver(&mut sender, entry).await {
-                self.queue.give_back(open);
-                return;
+        let mut running = FuturesUnordered::new();
+        let mut returned = Vec::new();
+        let mut order = 0;
+        let stop = loop {
+            if is_replaced {
+                break Stop::Replaced;
             }
+            let may_start = crew.may_start(running.len());
+            tokio::select! {
+                biased;
+                () = self.abort.requested() => break Stop::Aborted,
+                _ = replacement.changed() => break Stop::Replaced,
+                Some(landed) = running.next(), if !running.is_empty() => crew.land(landed, &mut returned),
+                () = ward.changed.notified() => {}
+                entry = lane.queue.pop(), if may_start => match entry {
+                    Some(entry) => {
+                        let is_probe = ward.numbers().0 > 0 && ward.take_probe();
+                        order += 1;
+                        crew.is_gathering.store(true, Ordering::Release);
+                        running.push(crew.deliver(entry, order, is_probe));
+                    }
+                    None => break Stop::Empty,
+                },
+            }
+            crew.give_back(&mut returned);
+        };
+        while let Some(landed) = running.next().await {
+            crew.land(landed, &mut returned);
         }
-        self.sweep();
-    }
-
-    /// Drops and counts what is queued and will not be sent any more.
-    pub fn sweep(&self) {
-        for entry in self.queue.clear() {
-            let (items, signal) = (entry.open_items(), entry.data.signal());
-            self.telemetry.signal(signal).held.subtract(items);
-            self.log_drop(items, signal, reason::SHUTDOWN, "not delivered within service.shutdown_timeout");
-            self.drop_entry(entry, reason::SHUTDOWN);
+        crew.give_back(&mut returned);
+        drop(running);
+        if !matches!(stop, Stop::Replaced) {
+            self.sweep_lane(lane).await;
         }
-        self.show_queue();
-    }
-
-    /// Encodes a batch, sends its requests one after another and settles its ack with the worst of what became of them.
-    /// What is left when the exporter is replaced comes back.
-    async fn deliver(&self, sender: &mut Sender<'_>, mut entry: Entry) -> Option<Entry> {
-        let all = || (0..u32::try_from(entry.data.items()).unwrap_or(u32::MAX)).collect();
-        let items: Vec<u32> = entry.open.take().unwrap_or_else(all);
-        let encoded = self.encode(&sender.active, &entry.data, items).await;
-        entry.worst = entry.worst.max(self.count_dropped(&entry.data, &encoded.dropped));
-        let mut open = Vec::new();
-        for request in encoded.requests {
-            let (outcome, left) = sender.send(&entry.data, request).await;
-            entry.worst = entry.worst.max(outcome);
-            open.extend(left);
-        }
-        if !open.is_empty() {
-            open.sort_unstable();
-            entry.open = Some(open);
-            return Some(entry);
-        }
-        self.queue.finish(entry.bytes());
-        if let Some(ack) = entry.ack {
-            ack.settle(entry.worst);
-        }
-        self.show_queue();
-        None
     }
 
     /// Encodes on a thread for work that takes long, so that no sibling's task waits for it. A panic costs the batch.
@@ -119,5 +126,90 @@ impl Delivery {
             worst = Outcome::Dropped(reason);
         }
         worst
+    }
+}
+
+impl Crew<'_> {
+    /// Whether another entry may be taken while so many are under way.
+    fn may_start(&self, running: usize) -> bool {
+        let (stuck, aside) = self.ward.numbers();
+        let active = running.saturating_sub(stuck + aside);
+        if self.is_gathering.load(Ordering::Acquire) {
+            return false;
+        }
+        if stuck > 0 { active == 0 && self.ward.wants_probe() } else { active < self.pace.consumers() }
+    }
+
+    /// Encodes an entry and sends its requests one after another.
+    async fn deliver(&self, entry: Entry, order: u64, is_probe: bool) -> Landed {
+        let mut entry = self.prepare(entry).await;
+        let all = || (0..u32::try_from(entry.data.items()).unwrap_or(u32::MAX)).collect();
+        let items: Vec<u32> = entry.open.take().unwrap_or_else(all);
+        let encoded = self.delivery.encode(self.active, &entry.data, items).await;
+        entry.worst = entry.worst.max(self.delivery.count_dropped(&entry.data, &encoded.dropped));
+        let mut patient = Patient::default();
+        let mut left = Vec::new();
+        let mut is_settled = encoded.requests.is_empty();
+        for request in encoded.requests {
+            let sent = self.sender.send(&entry.data, request, is_probe, &mut patient).await;
+            entry.worst = entry.worst.max(sent.worst);
+            is_settled |= sent.is_settled;
+            left.extend(sent.left);
+        }
+        self.ward.leave(patient);
+        let is_open = !left.is_empty();
+        if is_open {
+            left.sort_unstable();
+            entry.open = Some(left);
+        }
+        Landed { entry, order, is_open, probe_succeeded: is_probe && is_settled }
+    }
+
+    /// Waits for the entry's turn, and for others that go with it.
+    async fn prepare(&self, entry: Entry) -> Entry {
+        let delivery = self.delivery;
+        let mut replacement = delivery.active.subscribe();
+        let turn = self.pace.next();
+        if turn > delivery.clock.monotonic() {
+            tokio::select! {
+                () = delivery.clock.sleep_until(turn) => {}
+                () = delivery.drain.requested() => {}
+                _ = replacement.changed() => {}
+            }
+        }
+        let queue = &self.lane.queue;
+        let entry = match self.active.config.sending_queue.batch(self.lane.signal) {
+            Some(config) if entry.open.is_none() => {
+                gather(entry, queue, &config, &delivery.clock, &delivery.drain).await
+            }
+            _ => entry,
+        };
+        self.is_gathering.store(false, Ordering::Release);
+        self.ward.changed.notify_one();
+        entry
+    }
+
+    /// Settles what is done with an entry; what is open goes back later, in order.
+    fn land(&self, landed: Landed, returned: &mut Vec<Landed>) {
+        if landed.probe_succeeded {
+            self.ward.probe_succeeded();
+        }
+        self.lane.aside.store(self.ward.numbers().1, Ordering::Relaxed);
+        self.delivery.show_queue();
+        if landed.is_open {
+            returned.push(landed);
+            return;
+        }
+        self.lane.queue.finish(&landed.entry);
+        landed.entry.settle(Outcome::Delivered);
+        self.delivery.show_queue();
+    }
+
+    /// Puts what is open back to the front of the queue, the oldest foremost.
+    fn give_back(&self, returned: &mut Vec<Landed>) {
+        returned.sort_by_key(|landed| std::cmp::Reverse(landed.order));
+        for landed in returned.drain(..) {
+            self.lane.queue.give_back(landed.entry);
+        }
     }
 }

@@ -1,14 +1,15 @@
 //! What a plan changes: everything that can fail is built here, before anything that runs is touched.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use hornpipe_model::Signal;
 
 use super::extensions::ExtensionChange;
 use super::{Environment, RunningGraph};
-use crate::component::{BuildContext, BuildError, Exporter, Receiver, ReceiverConfig};
+use crate::component::{BuildContext, BuildError, Exporter, Receiver, ReceiverConfig, Storage};
 use crate::config::{Diagnostic, Diagnostics, Node, NodePath, PipelinePlan, Plan, Planned};
-use crate::delivery::{Delivery, DeliveryConfig};
+use crate::delivery::{Delivery, DeliveryConfig, Place, QueueConfig};
 use crate::pipeline::Stage;
 use crate::telemetry::{ComponentIdentity, ComponentKind};
 
@@ -66,11 +67,15 @@ pub(super) enum NewExporter {
 pub(super) fn build(plan: Plan, running: &RunningGraph) -> Result<Changes, Diagnostics> {
     let mut failures = Diagnostics::new();
     let Plan { receivers, processors, exporters, extensions, pipelines, root, .. } = plan;
-    let mut builder = Builder { running, environment: &running.environment, root: &root, failures: &mut failures };
+    let storages =
+        extensions.iter().filter_map(|planned| Some((planned.id.clone(), planned.config.storage()?))).collect();
+    let environment = &running.environment;
+    let mut builder =
+        Builder { running, environment, root: &root, pipelines: &pipelines, storages, failures: &mut failures };
     let extensions = extensions.into_iter().filter_map(|planned| builder.extension(planned)).collect();
     let exporters = exporters.into_iter().filter_map(|planned| builder.exporter(planned)).collect();
     let receivers = receivers.into_iter().filter_map(|planned| builder.receiver(planned, &pipelines)).collect();
-    let pipelines = pipelines.into_iter().map(|plan| builder.pipeline(plan, &processors)).collect();
+    let pipelines = pipelines.iter().map(|plan| builder.pipeline(plan.clone(), &processors)).collect();
     if failures.has_errors() { Err(failures) } else { Ok(Changes { receivers, pipelines, exporters, extensions }) }
 }
 
@@ -78,6 +83,9 @@ pub(super) struct Builder<'a> {
     pub running: &'a RunningGraph,
     pub environment: &'a Environment,
     root: &'a Node,
+    pipelines: &'a [PipelinePlan],
+    /// What extensions offer for queues, by their ids.
+    storages: Vec<(String, Storage)>,
     failures: &'a mut Diagnostics,
 }
 
@@ -93,9 +101,31 @@ impl Builder<'_> {
         let exporter: Arc<dyn Exporter> = self.built("exporters", &id, config.build(context))?.into();
         let new = match known {
             Some(_) => NewExporter::Replaced(exporter, config.delivery()),
-            None => NewExporter::Added(Arc::new(Delivery::new(exporter, config.delivery(), telemetry, clock))),
+            None => {
+                let delivery = config.delivery();
+                let place = self.place(&id, &delivery.sending_queue);
+                NewExporter::Added(Arc::new(Delivery::new(exporter, delivery, telemetry, clock).at(place)))
+            }
         };
         Some(ExporterChange { id, settings, new })
+    }
+
+    /// Where an exporter's queues are, and what they may take.
+    fn place(&self, id: &str, queue: &QueueConfig) -> Place {
+        let takes = |signal: &Signal| {
+            let brings =
+                |pipeline: &PipelinePlan| pipeline.signal == *signal && pipeline.exporters.iter().any(|end| end == id);
+            self.pipelines.iter().any(brings)
+        };
+        let signals = Signal::ALL.into_iter().filter(takes).collect();
+        let offered = queue.extension().and_then(|wanted| self.storages.iter().find(|(id, _)| id == wanted));
+        let state = &self.environment.state_directory;
+        let (base, problem) = match offered {
+            Some((_, Storage::Directory(directory))) => (Some(directory.clone()), None),
+            Some((_, Storage::StateDirectory)) | None => (state.writable().map(Path::to_owned), state.problem.clone()),
+        };
+        let directory = base.map(|base| base.join("queues").join(file_name(id)));
+        Place { signals, directory, problem, ..Place::default() }
     }
 
     fn receiver(&mut self, planned: Planned<dyn ReceiverConfig>, pipelines: &[PipelinePlan]) -> Option<ReceiverChange> {
@@ -165,6 +195,18 @@ impl Builder<'_> {
         });
         None
     }
+}
+
+/// An id as the name of a file.
+fn file_name(id: &str) -> String {
+    let mut name = String::with_capacity(id.len());
+    for byte in id.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => name.push(char::from(byte)),
+            _ => name.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    name
 }
 
 impl Environment {

@@ -191,7 +191,7 @@ impl Retired {
                 let _ = worker.await;
             }
             exporter.delivery.abort();
-            exporter.delivery.sweep();
+            exporter.delivery.sweep().await;
         }
     }
 }

@@ -147,8 +147,8 @@ impl RunningGraph {
         Ok(())
     }
 
-    /// Stops in order: receivers flush, processors flush, queues drain. After `limit` what is undelivered is dropped and
-    /// counted.
+    /// Stops in order: receivers flush, processors flush, queues drain. After `limit` what is undelivered is kept on
+    /// disk, or else dropped and counted.
     ///
     /// A receiver that waits for acks may wait for data that a processor holds, or for room in a queue set to `block`. So
     /// the next step never waits for the one before longer than its share of the time: processors are flushed after an
@@ -197,11 +197,11 @@ impl RunningGraph {
         if !drained {
             workers.await;
         }
-        deliveries.iter().for_each(|delivery| delivery.sweep());
         let last_word = clock.monotonic().saturating_add(LAST_WORD);
         if !within(&clock, last_word, upstream).await {
             tracing::error!("a receiver did not stop within {limit:?}; what it holds is dropped");
         }
+        join_all(deliveries.iter().map(|delivery| delivery.sweep())).await;
         for telemetry in &receiver_telemetry {
             supervise::drop_held(telemetry, reason::SHUTDOWN);
         }

@@ -16,7 +16,7 @@ use crate::component::{
     ReceiverConfig, Request, SendOutcome,
 };
 use crate::config::{Planned, ServiceConfig, Source as Text, parse};
-use crate::delivery::{DeliveryConfig, OnFull, QueueConfig, RetryConfig};
+use crate::delivery::{BatchConfig, DeliveryConfig, OnFull, QueueConfig, RetryConfig};
 use crate::telemetry::{FinalCounters, Status};
 use crate::testing::FakeClock;
 use crate::{Ack, AckOutcome, Batch, Outcome, Shutdown};
@@ -166,7 +166,11 @@ impl Sink {
 impl ExporterConfig for Sink {
     fn delivery(&self) -> DeliveryConfig {
         DeliveryConfig {
-            sending_queue: self.queue.clone().unwrap_or_default(),
+            sending_queue: self.queue.clone().unwrap_or_else(|| QueueConfig {
+                // The clock stands still, so nothing may wait for more.
+                batch: Some(BatchConfig { min_size: 0, ..BatchConfig::default() }),
+                ..QueueConfig::default()
+            }),
             retry_on_failure: RetryConfig::default(),
             timeout: crate::config::Duration::from_secs(0),
         }
@@ -463,8 +467,11 @@ async fn a_receiver_that_panics_is_started_again_and_its_siblings_run_on() {
 
 #[tokio::test]
 async fn a_full_queue_set_to_block_holds_its_pipeline_and_lets_it_in_at_shutdown() {
-    let queue =
-        QueueConfig { max_bytes: crate::config::ByteSize::bytes(1), on_full: OnFull::Block, ..QueueConfig::default() };
+    let queue = QueueConfig {
+        max_bytes: Some(crate::config::ByteSize::bytes(1)),
+        on_full: OnFull::Block,
+        ..QueueConfig::default()
+    };
     let blocking = Sink { hangs: true, queue: Some(queue), ..Sink::default() };
     let sources: Vec<Source> =
         ["a", "b"].map(|name| Source { batches: vec![metrics(name)], ..Source::default() }).to_vec();

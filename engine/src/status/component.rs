@@ -118,6 +118,7 @@ impl Reader<'_> {
 fn counters(counters: &SignalCounters) -> SignalStatus {
     SignalStatus {
         received: counters.received.get(),
+        recovered: counters.recovered.get(),
         passed: counters.passed.get(),
         emitted: counters.emitted.get(),
         dropped: counters.dropped_by_reason().into_iter().map(|(reason, n)| (reason.to_owned(), n)).collect(),

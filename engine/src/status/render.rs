@@ -133,8 +133,12 @@ impl fmt::Display for CheckReport {
 
 impl fmt::Display for SignalStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SignalStatus { received, emitted, dropped, held, .. } = self;
-        write!(f, "{received} in, {emitted} out, {} dropped", dropped.values().sum::<u64>())?;
+        let SignalStatus { received, recovered, emitted, dropped, held, .. } = self;
+        write!(f, "{received} in, ")?;
+        if *recovered > 0 {
+            write!(f, "{recovered} from disk, ")?;
+        }
+        write!(f, "{emitted} out, {} dropped", dropped.values().sum::<u64>())?;
         if !dropped.is_empty() {
             write!(f, " ({})", by_reason(dropped))?;
         }

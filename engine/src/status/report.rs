@@ -173,6 +173,11 @@ pub struct CheckInstance {
     pub details: Vec<String>,
 }
 
+/// What did not happen is not mentioned.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// An error that happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -189,6 +194,9 @@ pub struct ErrorStatus {
 pub struct SignalStatus {
     /// Inputs that arrived.
     pub received: u64,
+    /// Inputs that an earlier process left in a queue on disk.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub recovered: u64,
     /// Inputs represented in what went out.
     pub passed: u64,
     /// Items that went out; of an exporter, items that the backend took.

@@ -100,6 +100,8 @@ pub struct SignalCounters {
     pub emitted: Counter,
     /// Inputs held now.
     pub held: Counter,
+    /// Inputs that an earlier process received and left in a queue on disk.
+    pub recovered: Counter,
     dropped: Mutex<BTreeMap<Reason, u64>>,
 }
 
@@ -123,7 +125,9 @@ impl SignalCounters {
 
     /// True once anything was counted.
     pub fn any(&self) -> bool {
-        [&self.received, &self.passed, &self.emitted, &self.held].iter().any(|counter| counter.get() > 0)
+        [&self.received, &self.passed, &self.emitted, &self.held, &self.recovered]
+            .iter()
+            .any(|counter| counter.get() > 0)
             || self.dropped_total() > 0
     }
 

@@ -24,6 +24,9 @@ pub struct ComponentCounters {
     pub signal: Signal,
     /// Inputs that arrived.
     pub received: u64,
+    /// Inputs that an earlier process left in a queue on disk.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub recovered: u64,
     /// Inputs represented in what went out.
     pub passed: u64,
     /// Items that went out.
@@ -51,7 +54,7 @@ struct Line<T> {
     final_counters: T,
 }
 
-/// A run without a reload does not mention it.
+/// What did not happen is not mentioned.
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
@@ -69,6 +72,7 @@ impl FinalCounters {
                 pipeline: identity.pipeline.clone(),
                 signal,
                 received: counters.received.get(),
+                recovered: counters.recovered.get(),
                 passed: counters.passed.get(),
                 emitted: counters.emitted.get(),
                 held: counters.held.get(),
@@ -95,7 +99,7 @@ impl FinalCounters {
 
     /// Where the counters break the conservation law; empty when all is accounted for.
     ///
-    /// In every component `received = passed + dropped + held`. On every edge the downstream received what the
+    /// In every component `received + recovered = passed + dropped + held`. On every edge the downstream received what the
     /// upstream emitted: a pipeline's first member what its receivers emitted, each processor what the one before it
     /// emitted, and an exporter what all pipelines that name it emitted at their end.
     pub fn conservation_violations(&self) -> Vec<String> {
@@ -165,12 +169,13 @@ impl FinalCounters {
 impl ComponentCounters {
     fn violation(&self) -> Option<String> {
         let dropped: u64 = self.dropped.values().sum();
-        let ComponentCounters { kind, id, signal, received, passed, held, .. } = self;
+        let ComponentCounters { kind, id, signal, received, recovered, passed, held, .. } = self;
         let pipeline = self.pipeline.as_ref().map(|pipeline| format!(" in {pipeline}")).unwrap_or_default();
         let accounted = passed + dropped + held;
-        (*received != accounted).then(|| {
+        let and_recovered = if *recovered > 0 { format!(" and recovered {recovered}") } else { String::new() };
+        (received + recovered != accounted).then(|| {
             format!(
-                "{kind} {id}{pipeline} received {received} {items}, but accounts for {accounted}: \
+                "{kind} {id}{pipeline} received {received}{and_recovered} {items}, but accounts for {accounted}: \
                  passed {passed} + dropped {dropped} + held {held}",
                 items = signal.items()
             )

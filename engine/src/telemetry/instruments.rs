@@ -181,6 +181,17 @@ fn register_item_counters(meter: &Meter, telemetry: &Telemetry) {
         }
     };
     items_counter(meter, "hornpipe_dropped_items", "Inputs that the component dropped, by reason", callback);
+    let of_recovered = telemetry.clone();
+    let callback = move |observer: &dyn AsyncInstrument<u64>| {
+        for (component, signal) in of_recovered.served() {
+            if component.identity().kind == ComponentKind::Exporter {
+                let value = component.signal(signal).recovered.get();
+                observer.observe(value, &own_labels(component.identity(), signal));
+            }
+        }
+    };
+    let description = "Inputs that an earlier process left in the exporter's queue on disk";
+    items_counter(meter, "hornpipe_recovered_items", description, callback);
     let of_held = telemetry.clone();
     meter
         .u64_observable_gauge("hornpipe_held_items")

@@ -13,7 +13,7 @@ use super::bench::build_context;
 use super::{FakeClock, items};
 use crate::component::{Admission, Encoded, Exporter, Outputs, Request, SendOutcome};
 use crate::config::ByteSize;
-use crate::delivery::{Delivery, DeliveryConfig, OnFull, QueueConfig, RetryConfig};
+use crate::delivery::{BatchConfig, Delivery, DeliveryConfig, OnFull, QueueConfig, RetryConfig};
 use crate::pipeline::{Pipeline, Stage};
 use crate::telemetry::{ComponentKind, ComponentTelemetry, SignalCounters};
 use crate::{Clock, Output};
@@ -44,7 +44,13 @@ impl CollectingSink {
         let (open, gate) = watch::channel(true);
         let end = End { clock: clock.clock(), collected: Arc::clone(&collected), gate };
         let config = DeliveryConfig {
-            sending_queue: QueueConfig { max_bytes: ByteSize::bytes(1), on_full: OnFull::Block, max_age: None },
+            sending_queue: QueueConfig {
+                max_bytes: Some(ByteSize::bytes(1)),
+                on_full: OnFull::Block,
+                num_consumers: Some(1),
+                batch: Some(BatchConfig { min_size: 0, ..BatchConfig::default() }),
+                ..QueueConfig::default()
+            },
             retry_on_failure: RetryConfig::default(),
             timeout: crate::config::Duration::ZERO,
         };

@@ -125,10 +125,8 @@ mod tests {
             values: values.into(),
             weights: weights.into(),
         };
-        let sketch = |keys: Vec<i32>, weights: Vec<f64>| SamplesEntries::Sketch {
-            keys: keys.into(),
-            weights: weights.into(),
-        };
+        let sketch =
+            |keys: Vec<i32>, weights: Vec<f64>| SamplesEntries::Sketch { keys: keys.into(), weights: weights.into() };
         for entries in [
             exact(vec![f64::NAN], vec![]),
             exact(vec![1.0], vec![1.0, 2.0]),

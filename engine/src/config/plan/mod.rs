@@ -5,6 +5,7 @@ mod components;
 mod extensions;
 mod pipelines;
 mod service;
+mod storage;
 mod top;
 
 use std::collections::HashSet;
@@ -97,6 +98,7 @@ pub fn plan(root: &Node, registry: &Registry, diagnostics: &mut Diagnostics) -> 
     blocking::warn(root, &pipelines, &exporters, diagnostics);
     let used_extensions = order.iter().map(String::as_str).collect();
     let mut extensions = extensions.decode(&used_extensions, |config, report| config.validate(report), diagnostics);
+    storage::check(root, &exporters, &extensions, diagnostics);
     extensions.sort_by_key(|planned| order.iter().position(|id| *id == planned.id));
     (!diagnostics.has_errors()).then_some(Plan {
         receivers,

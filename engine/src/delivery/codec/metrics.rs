@@ -206,7 +206,9 @@ fn read_distribution(reader: &mut Reader<'_>) -> Result<Distribution, Unreadable
         min: reader.float()?,
         max: reader.float()?,
         entries: match reader.byte()? {
-            EXACT => SamplesEntries::Exact { values: read_floats(reader)?.into(), weights: read_floats(reader)?.into() },
+            EXACT => {
+                SamplesEntries::Exact { values: read_floats(reader)?.into(), weights: read_floats(reader)?.into() }
+            }
             SKETCH => {
                 let key = |reader: &mut Reader<'_>| i32::try_from(reader.signed()?).map_err(|_| Unreadable);
                 SamplesEntries::Sketch { keys: reader.list(1, key)?.into(), weights: read_floats(reader)?.into() }

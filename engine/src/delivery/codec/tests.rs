@@ -195,7 +195,7 @@ fn the_bytes_of_a_plain_line_and_of_a_counter_are_these() {
     let metrics = MetricBatch { resource: Arc::default(), scope: Arc::default(), points };
     assert_eq!(
         hex(metrics.into()),
-        "010015cd0f9b76e2fa18000000000000010100000000000000020000000000000000\
-         000178016b3a7600000000000000000000f03fac02"
+        "010015cd0f9b76e2fa1800000000000001010000000000000002000000000000000000\
+         017801036b3a76000000000000000000f03fac02"
     );
 }

@@ -334,6 +334,15 @@ impl Store {
         }
     }
 
+    /// Gives up the rest of the segment that is being read, after errors; what was in it.
+    pub fn give_up_reading(&mut self) -> Amount {
+        self.reader = None;
+        let segment = self.segments.iter_mut().find(|segment| segment.unread.records > 0);
+        let lost = segment.map(|segment| std::mem::take(&mut segment.unread)).unwrap_or_default();
+        self.tidy();
+        lost
+    }
+
     fn give(&mut self, sequence: u64) {
         self.reopened.remove(sequence);
         self.given.push(sequence);
@@ -379,7 +388,8 @@ impl Store {
     pub fn save_position(&mut self) -> io::Result<()> {
         if self.position_changed {
             let open = Ranges::of(self.given.iter().chain(self.reopened.iter()));
-            self.directory_changed |= self.position.write(self.files.as_ref(), &Position { below: self.read_below, open })?;
+            self.directory_changed |=
+                self.position.write(self.files.as_ref(), &Position { below: self.read_below, open })?;
             self.position_changed = false;
         }
         Ok(())
@@ -454,4 +464,4 @@ fn segment_of((name, length): (String, u64)) -> Option<(u64, u64)> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

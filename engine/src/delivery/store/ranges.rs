@@ -33,7 +33,9 @@ impl Ranges {
     /// Takes a number out; whether it was there.
     pub fn remove(&mut self, number: u64) -> bool {
         let index = self.0.partition_point(|(_, last)| *last < number);
-        let Some((first, last)) = self.0.get(index).copied().filter(|(first, _)| *first <= number) else { return false };
+        let Some((first, last)) = self.0.get(index).copied().filter(|(first, _)| *first <= number) else {
+            return false;
+        };
         match (first == number, last == number) {
             (true, true) => drop(self.0.remove(index)),
             (true, false) => self.0[index].0 = number + 1,

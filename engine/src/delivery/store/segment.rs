@@ -133,7 +133,5 @@ pub(super) fn read_footer(file: &dyn StoreFile, length: u64) -> io::Result<Optio
     let Some(offset) = length.checked_sub(header::LENGTH as u64) else { return Ok(None) };
     let read = file.read_at(&mut bytes, offset)?;
     let found = Header::from_bytes(&bytes).filter(|found| read == header::LENGTH && found.kind == Kind::Footer);
-    Ok(found.map(|found| {
-        (found.sequence, Amount { records: u64::from(found.length), items: u64::from(found.items) })
-    }))
+    Ok(found.map(|found| (found.sequence, Amount { records: u64::from(found.length), items: u64::from(found.items) })))
 }

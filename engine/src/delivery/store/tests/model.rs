@@ -8,7 +8,9 @@ use super::*;
 
 #[derive(Clone, Debug)]
 enum Action {
-    Append { size: usize },
+    Append {
+        size: usize,
+    },
     Commit,
     Read,
     Done(usize),
@@ -100,7 +102,11 @@ impl Bench {
                 let given = self.appends.is_multiple_of(2) && self.model.unread.is_empty();
                 self.store().append(sequence, 3, given, |buffer| buffer.extend(&record))?;
                 self.model.appended.insert(sequence, record);
-                if given { self.model.given.insert(sequence) } else { self.model.unread.insert(sequence) };
+                if given {
+                    self.model.given.insert(sequence)
+                } else {
+                    self.model.unread.insert(sequence)
+                };
             }
             Action::Commit => self.commit()?,
             Action::Read => {
