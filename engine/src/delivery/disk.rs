@@ -39,6 +39,8 @@ pub(super) enum Command {
     Read,
     /// A record is consumed.
     Done(u64),
+    /// Tell when everything that was done before is written down.
+    Record(oneshot::Sender<()>),
     /// Drop the oldest record that is not in memory.
     DropOldest,
     /// Work with these settings from now on, but for the directory.
@@ -110,6 +112,8 @@ pub(super) struct Disk {
     read_wanted: bool,
     failed_reads: u32,
     position_synced: Instant,
+    /// Who waits until the position is written.
+    recording: Vec<oneshot::Sender<()>>,
     closed: Option<oneshot::Sender<()>>,
 }
 
@@ -132,6 +136,7 @@ impl Disk {
             read_wanted: false,
             failed_reads: 0,
             position_synced: Instant::now(),
+            recording: Vec::new(),
             closed: None,
         };
         let started = std::thread::Builder::new().name("hornpipe-queue".to_owned()).spawn(move || disk.run());
@@ -170,9 +175,10 @@ impl Disk {
             self.take(command);
             next = if bytes < ROUND_BYTES { self.commands.try_recv().ok() } else { None };
         }
+        // Before the disk is waited for: what is delivered is not sent again after a kill.
+        self.save_position();
         self.commit();
         self.make_room();
-        self.save_position();
         if std::mem::take(&mut self.read_wanted) {
             self.read();
         }
@@ -188,6 +194,7 @@ impl Disk {
                     store.done(sequence);
                 }
             }
+            Command::Record(answer) => self.recording.push(answer),
             Command::DropOldest => self.drop_oldest(),
             Command::Configure(settings) => self.configure(settings),
             Command::Keep(entries, answer) => {
@@ -489,15 +496,18 @@ impl Disk {
     }
 
     fn save_position(&mut self) {
-        let Some(store) = &mut self.store else { return };
         let is_due = self.position_synced.elapsed() >= POSITION_SYNC;
-        let saved = if is_due { store.sync_position() } else { store.save_position() };
         if is_due {
             self.position_synced = Instant::now();
         }
+        let saved = self.store.as_mut().map(|store| if is_due { store.sync_position() } else { store.save_position() });
         // At worst something is sent twice after a restart; a disk that fails says so when it is written.
-        if let Err(error) = saved {
+        if let Some(Err(error)) = saved {
             tracing::debug!(%error, "the queue's position is not written");
+        }
+        for waiting in self.recording.drain(..) {
+            // Who asked may be gone.
+            let _ = waiting.send(());
         }
     }
 

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hornpipe_model::Data;
+use tokio::sync::oneshot;
 
 use super::batcher::gather;
+use super::disk::Command;
 use super::entry::Entry;
 use super::pace::Pace;
 use super::sender::Sender;
@@ -16,6 +19,9 @@ use super::{Active, Delivery, Lane};
 use crate::component::{Encoded, Exporter};
 use crate::telemetry::Status;
 use crate::{Outcome, Reason, reason};
+
+/// How long an entry waits until its delivery is written down; a disk that hangs holds up no backend for longer.
+const RECORD_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Why a worker stops taking entries.
 enum Stop {
@@ -161,6 +167,8 @@ impl Crew<'_> {
         if is_open {
             left.sort_unstable();
             entry.open = Some(left);
+        } else {
+            self.finish(&entry).await;
         }
         Landed { entry, order, is_open, probe_succeeded: is_probe && is_settled }
     }
@@ -198,11 +206,24 @@ impl Crew<'_> {
         self.delivery.show_queue();
         if landed.is_open {
             returned.push(landed);
-            return;
         }
-        self.lane.queue.finish(&landed.entry);
-        landed.entry.settle(Outcome::Delivered);
+    }
+
+    /// An entry is delivered or dropped. Its place is free once that is written down, so that a killed process repeats no more
+    /// than was under way.
+    async fn finish(&self, entry: &Entry) {
+        let queue = &self.lane.queue;
+        queue.finish(entry);
+        entry.settle(Outcome::Delivered);
         self.delivery.show_queue();
+        let (answer, recorded) = oneshot::channel();
+        if entry.sequences().next().is_some() && queue.send(Command::Record(answer)).is_ok() {
+            tokio::select! {
+                _ = recorded => {}
+                () = self.delivery.clock.sleep(RECORD_PATIENCE) => {}
+                () = self.delivery.abort.requested() => {}
+            }
+        }
     }
 
     /// Puts what is open back to the front of the queue, the oldest foremost.

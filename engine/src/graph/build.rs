@@ -58,7 +58,7 @@ pub(super) enum NewExporter {
     /// It runs on as it is.
     Kept,
     /// Other settings; the queue stays.
-    Replaced(Arc<dyn Exporter>, DeliveryConfig),
+    Replaced(Arc<dyn Exporter>, Box<DeliveryConfig>),
     /// Not there before.
     Added(Arc<Delivery>),
 }
@@ -100,7 +100,7 @@ impl Builder<'_> {
         let (telemetry, clock) = (Arc::clone(&context.telemetry), context.clock.clone());
         let exporter: Arc<dyn Exporter> = self.built("exporters", &id, config.build(context))?.into();
         let new = match known {
-            Some(_) => NewExporter::Replaced(exporter, config.delivery()),
+            Some(_) => NewExporter::Replaced(exporter, Box::new(config.delivery())),
             None => {
                 let delivery = config.delivery();
                 let place = self.place(&id, &delivery.sending_queue);

@@ -49,7 +49,7 @@ impl RunningGraph {
                     RunningExporter { id, settings, delivery, worker }
                 }
                 (NewExporter::Replaced(exporter, config), Some(known)) => {
-                    known.delivery.replace(exporter, config);
+                    known.delivery.replace(exporter, *config);
                     let worker = spawn_worker(&known.delivery, Some(known.worker));
                     RunningExporter { id, settings, delivery: known.delivery, worker }
                 }

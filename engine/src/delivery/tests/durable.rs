@@ -231,7 +231,7 @@ async fn what_memory_holds_at_the_end_is_sent_after_the_next_start() {
     for storage in [None, Some("none".to_owned())] {
         let life = Life::start(&folder.0, Signal::Metrics, down(), |queue| queue.storage = storage.clone());
         let outcome = life.offer(0..3).await;
-        let _ = life.offer(3..6).await;
+        drop(life.offer(3..6).await);
         assert_eq!(life.stop().await, (vec![], 6));
         assert_eq!(outcome.await, Ok(Outcome::Durable));
         let life = Life::start(&folder.0, Signal::Metrics, Backend::default(), |_| {});
@@ -245,7 +245,7 @@ async fn what_memory_holds_at_the_end_is_sent_after_the_next_start() {
 async fn what_is_too_old_after_the_next_start_is_dropped_and_counted() {
     let folder = Folder::new();
     let life = Life::start(&folder.0, Signal::Metrics, down(), |_| {});
-    let _ = life.offer(0..3).await;
+    drop(life.offer(0..3).await);
     life.stop().await;
     let young = |queue: &mut QueueConfig| queue.max_age = Some(crate::config::Duration::from_secs(60));
     let life = Life::start(&folder.0, Signal::Metrics, down(), young);
@@ -259,7 +259,7 @@ async fn more_than_memory_holds_goes_over_the_disk_and_keeps_its_order() {
     let life = Life::start(&folder.0, Signal::Logs, down(), |_| {});
     let total = 20_000;
     for first in (0..total).step_by(100) {
-        let _ = life.offer(first..first + 100).await;
+        drop(life.offer(first..first + 100).await);
     }
     let memory = |life: &Life| life.delivery.gauges.memory.get();
     assert!(memory(&life) <= 300 << 10, "{}", memory(&life));
@@ -278,7 +278,7 @@ async fn at_the_bound_of_the_disk_the_oldest_goes_and_is_counted() {
     let bound = |queue: &mut QueueConfig| queue.max_bytes = Some(ByteSize::kib(512));
     let life = Life::start(&folder.0, Signal::Logs, down(), bound);
     for first in (0..30_000).step_by(100) {
-        let _ = life.offer(first..first + 100).await;
+        drop(life.offer(first..first + 100).await);
     }
     life.until("it is bounded", |life| life.counters().dropped_for(reason::QUEUE_FULL) > 0).await;
     let _ = life.offer(30_000..30_001).await.await;
@@ -329,7 +329,7 @@ async fn a_disk_that_fails_now_and_then_loses_and_doubles_nothing() {
     for number in 0..1500 {
         disk.fill_up(random.u8(..3) == 0);
         life.backend.set_down(random.bool());
-        let _ = life.offer(number * 3..number * 3 + 3).await;
+        drop(life.offer(number * 3..number * 3 + 3).await);
         if number % 50 == 0 {
             tokio::time::sleep(Duration::from_millis(random.u64(..10))).await;
             life.time.advance(Duration::from_secs(random.u64(..10))).await;
@@ -357,7 +357,7 @@ async fn what_fails_alone_is_set_aside_and_holds_nobody_up() {
         let backend = Backend { cannot_bear: Some(2), ..Backend::default() };
         let life = Life::start(&folder.0, signal, backend, |_| {});
         for number in 0..6 {
-            let _ = life.offer(number..number + 1).await;
+            drop(life.offer(number..number + 1).await);
         }
         life.until("the others are delivered", |life| life.backend.taken() == [0, 1, 3, 4, 5]).await;
         assert_eq!(life.delivery.gauges.set_aside.get(), 1);
@@ -383,7 +383,7 @@ async fn a_backend_that_is_down_gets_no_more_than_the_oldest_and_one_try_of_the_
     let folder = Folder::new();
     let life = Life::start(&folder.0, Signal::Metrics, down(), |_| {});
     for number in 0..50 {
-        let _ = life.offer(number..number + 1).await;
+        drop(life.offer(number..number + 1).await);
     }
     for _ in 0..360 {
         life.time.advance(Duration::from_secs(10)).await;
