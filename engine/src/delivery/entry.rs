@@ -118,7 +118,8 @@ impl Entry {
             }
     }
 
-    /// Adds a later entry that [goes with](Self::goes_with) it. Items are moved where nobody shares them, else copied.
+    /// Adds a later entry that [goes with](Self::goes_with) it. Items are moved where nobody shares them, else copied. From then
+    /// on they have one outcome, the worst of all their items.
     pub fn merge(&mut self, other: Entry) {
         match (&mut self.data, other.data) {
             (Data::Metrics(mine), Data::Metrics(theirs)) => {

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::component::{BuildContext, Exporter, reason};
 use crate::config;
-use crate::delivery::{Delivery, DeliveryConfig, QueueConfig, RetryConfig};
+use crate::delivery::{BatchConfig, Delivery, DeliveryConfig, QueueConfig, RetryConfig};
 use crate::telemetry::{ComponentKind, ComponentTelemetry};
 use crate::testing::backend::{Backend, Behaviour, PATIENCE};
 use crate::testing::bench::{assert_accounted, build_context};
@@ -109,7 +109,12 @@ impl<'a, B: ExporterBench> Run<'a, B> {
         let telemetry = Arc::clone(&context.telemetry);
         // No limit of its own: the clock moves on while a request is under way.
         let config = DeliveryConfig {
-            sending_queue: QueueConfig::default(),
+            sending_queue: QueueConfig {
+                // What becomes of each batch shows only where they travel apart, in their order.
+                batch: Some(BatchConfig { min_size: 0, ..BatchConfig::default() }),
+                num_consumers: Some(1),
+                ..QueueConfig::default()
+            },
             retry_on_failure: RetryConfig { randomization_factor: 0.0, ..RetryConfig::default() },
             timeout: config::Duration::ZERO,
         };
