@@ -106,10 +106,12 @@ impl Hornpipe {
     }
 }
 
-/// The binary, in an environment of its own: no variable of the machine's changes what it does.
+/// The binary, in an environment of its own: no variable of the machine's changes what it does, and no other test's state.
 pub fn hornpipe() -> Command {
+    static COUNT: AtomicU16 = AtomicU16::new(0);
     let mut command = Command::new(env!("CARGO_BIN_EXE_hornpipe"));
-    let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join("state");
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("state-{}-{number}", std::process::id()));
     command.env_clear().env("RUST_BACKTRACE", "1").env("HORNPIPE_STATE_DIR", state);
     // Where the tests run in a container there would be no host name.
     command.env("DD_HOSTNAME", "test-host");
