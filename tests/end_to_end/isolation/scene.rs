@@ -285,12 +285,14 @@ impl Address {
 fn configuration([datadog, grpc, http]: &[Address; 3]) -> String {
     let endpoint = |address: &Address| format!("endpoint: '{}'", address.url);
     let to_datadog = endpoint(datadog);
-    let otlp = |address| format!("{}, tls: {}, temporality: delta, timeout: 1m", endpoint(address), address.tls);
+    // Each window is a batch of its own, and one is sent after the other: requests then have their order and their times.
+    let delivery = "timeout: 1m, sending_queue: {num_consumers: 1, batch: {min_size: 0}}";
+    let otlp = |address| format!("{}, tls: {}, temporality: delta, {delivery}", endpoint(address), address.tls);
     let exporters = "exporters: [datadog, otlp, otlp_http]";
     format!(
         "receivers:\n  ticker:\n\
          exporters:\n  \
-         datadog: {{api: {{key: '{}'}}, metrics: {{{to_datadog}}}, logs: {{{to_datadog}}}, tls: {}, timeout: 1m}}\n  \
+         datadog: {{api: {{key: '{}'}}, metrics: {{{to_datadog}}}, logs: {{{to_datadog}}}, tls: {}, {delivery}}}\n  \
          otlp: {{{}}}\n  \
          otlp_http: {{{}}}\n\
          service:\n  pipelines:\n    \
