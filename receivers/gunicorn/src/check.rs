@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use hornpipe_engine::Clock;
 use hornpipe_model::CheckStatus;
 
-use crate::config::{EVERY_APP, GunicornConfig};
+use crate::config::{ControlSocketConfig, EVERY_APP, GunicornConfig};
+use crate::control::{self, Exact};
 use crate::discover::Master;
 use crate::process::ProcessId;
-use crate::scanner::{Found, Scanner};
+use crate::scanner::{Found, Scanner, Scope};
 use crate::title::UPGRADE;
 
 /// Between the two looks at the workers' CPU times, as in the Agent.
@@ -57,6 +59,7 @@ pub(crate) struct Check {
     scanner: Scanner,
     clock: Clock,
     forget_after: Duration,
+    control_socket: ControlSocketConfig,
     /// When `"*"` last saw an application, by its name.
     remembered: BTreeMap<String, Duration>,
 }
@@ -69,9 +72,13 @@ impl Check {
     pub(crate) fn start(config: &GunicornConfig, instances: Vec<String>, clock: Clock) -> Result<Self, String> {
         Ok(Check {
             instances,
-            scanner: Scanner::start(config.procfs_path.clone().into())?,
+            scanner: Scanner::start(Scope {
+                procfs: config.procfs_path.clone().into(),
+                is_extra: config.extra_metrics,
+            })?,
             clock,
             forget_after: config.forget_after.get(),
+            control_socket: config.control_socket.clone(),
             remembered: BTreeMap::new(),
         })
     }
@@ -89,7 +96,7 @@ impl Check {
             let found = self.of_instance(instance, &mut apps);
             outcomes.push(InstanceOutcome { instance, apps: found });
         }
-        self.count_workers(&mut outcomes).await?;
+        self.look_closer(&mut outcomes).await?;
         Ok(Collection { outcomes, seen, unreadable })
     }
 
@@ -147,30 +154,52 @@ impl Check {
         unnamed.filter(|master| !master.name.is_certain).map(|master| master.id.pid).collect()
     }
 
-    /// Looks at the workers again, and says which work.
-    async fn count_workers(&self, outcomes: &mut [InstanceOutcome]) -> Result<(), String> {
-        let mut apps: Vec<&mut App> = outcomes.iter_mut().flat_map(|outcome| &mut outcome.apps).collect();
-        let workers = |app: &App| app.masters.iter().flat_map(|master| master.workers.clone()).collect::<Vec<_>>();
-        let ids: BTreeSet<ProcessId> = apps.iter().flat_map(|app| workers(app)).map(|worker| worker.id).collect();
-        let mut later = BTreeMap::new();
-        if !ids.is_empty() {
-            self.clock.sleep(CPU_SPAN).await;
-            let ids: Vec<ProcessId> = ids.into_iter().collect();
-            let cpu = self.scanner.cpu(ids.clone()).await?;
-            later.extend(ids.into_iter().zip(cpu).filter_map(|(id, cpu)| Some((id, cpu?))));
-        }
-        for app in &mut apps {
-            for worker in workers(app) {
-                // One that is gone by now counts for neither.
-                match later.get(&worker.id) {
-                    Some(cpu) if *cpu == worker.cpu => app.idle += 1,
-                    Some(_) => app.working += 1,
-                    None => {}
+    /// Looks at the workers again to say which work, and asks the masters meanwhile.
+    async fn look_closer(&self, outcomes: &mut [InstanceOutcome]) -> Result<(), String> {
+        let masters: Vec<&Master> =
+            outcomes.iter().flat_map(|outcome| &outcome.apps).flat_map(|app| &app.masters).collect();
+        let (exact, cpu) = tokio::join!(self.ask(&masters), self.cpu_later(&masters));
+        let cpu = cpu?;
+        let apps = outcomes.iter_mut().flat_map(|outcome| &mut outcome.apps);
+        for app in apps {
+            for master in &mut app.masters {
+                master.exact = exact.get(&master.id).cloned();
+                for worker in &master.workers {
+                    // One that is gone by now counts for neither.
+                    match cpu.get(&worker.id) {
+                        Some(cpu) if *cpu == worker.cpu => master.idle += 1,
+                        Some(_) => master.working += 1,
+                        None => {}
+                    }
                 }
             }
             app.judge();
         }
         Ok(())
+    }
+
+    /// The CPU times of the workers a moment later.
+    async fn cpu_later(&self, masters: &[&Master]) -> Result<BTreeMap<ProcessId, Duration>, String> {
+        let workers: BTreeSet<ProcessId> =
+            masters.iter().flat_map(|master| &master.workers).map(|worker| worker.id).collect();
+        if workers.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        self.clock.sleep(CPU_SPAN).await;
+        let workers: Vec<ProcessId> = workers.into_iter().collect();
+        let cpu = self.scanner.cpu(workers.clone()).await?;
+        Ok(workers.into_iter().zip(cpu).filter_map(|(id, cpu)| Some((id, cpu?))).collect())
+    }
+
+    /// What the masters say about themselves, all asked at once.
+    async fn ask(&self, masters: &[&Master]) -> BTreeMap<ProcessId, Exact> {
+        let ControlSocketConfig { enabled, timeout } = self.control_socket;
+        let masters: BTreeMap<ProcessId, &Master> =
+            masters.iter().filter(|_| enabled).map(|master| (master.id, *master)).collect();
+        let answers = masters.iter().map(|(id, master)| async move {
+            Some((*id, control::ask(id.pid, &master.facts, timeout.get(), &self.clock).await?))
+        });
+        join_all(answers).await.into_iter().flatten().collect()
     }
 }
 
@@ -195,12 +224,14 @@ impl App {
         app
     }
 
-    /// Decides on the status by the workers that were counted.
+    /// Adds up the workers that were counted, and decides on the status.
     fn judge(&mut self) {
-        let App { name, working, idle, .. } = self;
         if self.masters.is_empty() {
             return;
         }
+        self.working = self.masters.iter().map(|master| master.working).sum();
+        self.idle = self.masters.iter().map(|master| master.idle).sum();
+        let App { name, working, idle, .. } = self;
         if *working + *idle == 0 {
             self.status = CheckStatus::Critical;
             self.message = format!("{working} working and {idle} idle workers for {name}");

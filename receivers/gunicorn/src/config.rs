@@ -30,11 +30,45 @@ pub struct GunicornConfig {
     /// How long an application that `"*"` has found, and that is gone, is reported as critical. It is remembered while
     /// hornpipe runs.
     pub forget_after: Duration,
+    /// Sends the further metrics below, of each application. Datadog may bill them as custom metrics.
+    pub extra_metrics: bool,
+    /// Tells the masters of an application apart: its `gunicorn.workers` are sent for each master, with the tag `pid`, or for
+    /// each container, with `container_id`. Empty: they are added up, as the Agent does.
+    pub master_tags: Vec<MasterTag>,
+    /// Gunicorn's own control socket, of version 25.1 and newer.
+    pub control_socket: ControlSocketConfig,
     /// How long the command that tells Gunicorn's version may take.
     pub version_timeout: Duration,
     /// Where Linux's process file system is mounted. In a container that has the host's at another place (`-v
     /// /proc:/host/proc:ro`), that place.
     pub procfs_path: String,
+}
+
+/// A tag of masters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MasterTag {
+    /// The id of its process.
+    Pid,
+    /// The id of the container that it runs in; none where it runs in no container.
+    ContainerId,
+}
+
+/// Gunicorn's own control socket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ControlSocketConfig {
+    /// Asks each master for the numbers that it keeps itself, where this user may: how many workers there should be, how many were
+    /// started and killed, their last signs of life. Nothing but commands that show something is sent.
+    pub enabled: bool,
+    /// How long a master may take for its answers.
+    pub timeout: Duration,
+}
+
+impl Default for ControlSocketConfig {
+    fn default() -> Self {
+        ControlSocketConfig { enabled: true, timeout: Duration::from_millis(500) }
+    }
 }
 
 /// What holds for all instances.
@@ -87,6 +121,9 @@ impl Default for GunicornConfig {
             instances: Vec::new(),
             collection_interval: Duration::from_secs(15),
             forget_after: Duration::from_secs(24 * 3600),
+            extra_metrics: false,
+            master_tags: Vec::new(),
+            control_socket: ControlSocketConfig::default(),
             version_timeout: Duration::from_secs(5),
             procfs_path: "/proc".to_owned(),
         }
@@ -104,8 +141,12 @@ impl ReceiverConfig for GunicornConfig {
         if self.collection_interval.get() < SHORTEST_INTERVAL {
             report.error("collection_interval", "must be at least 1s");
         }
-        if self.version_timeout.is_zero() {
-            report.error("version_timeout", "must be above 0s");
+        let timeouts =
+            [("version_timeout", self.version_timeout), ("control_socket.timeout", self.control_socket.timeout)];
+        for (option, timeout) in timeouts {
+            if timeout.is_zero() {
+                report.error(option, "must be above 0s");
+            }
         }
         if !self.procfs_path.starts_with('/') {
             report.error("procfs_path", "must be an absolute path, such as /proc or /host/proc");

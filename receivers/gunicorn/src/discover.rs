@@ -1,9 +1,12 @@
 //! Which processes are masters, and which are whose workers.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::command_line::CommandLine;
+use crate::control::Exact;
 use crate::identity::{Name, Names};
+use crate::inspect::Facts;
 use crate::process::{Process, ProcessId};
 use crate::table::ProcessTable;
 use crate::title::{Title, UPGRADE};
@@ -11,15 +14,21 @@ use crate::title::{Title, UPGRADE};
 /// What Gunicorn sets for the master that `SIGUSR2` starts: the id of the old one.
 const UPGRADE_VARIABLE: &str = "GUNICORN_PID";
 
-/// A worker, with the CPU time that it had used when it was seen.
+/// A worker as it was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Worker {
     pub id: ProcessId,
-    pub cpu: u64,
+    /// The CPU time that it had used.
+    pub cpu: Duration,
+    /// Resident memory in bytes.
+    pub memory: u64,
+    pub age: Option<Duration>,
+    /// How many files it had open, where that was looked at.
+    pub open_files: Option<u64>,
 }
 
 /// A master with its workers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Master {
     pub id: ProcessId,
     /// The application's name. Of one that `SIGUSR2` started it is the old master's, without the `.2` of its title, as long as
@@ -30,6 +39,32 @@ pub(crate) struct Master {
     /// The application's interpreter, where the command line tells.
     pub interpreter: Option<String>,
     pub workers: Vec<Worker>,
+    pub age: Option<Duration>,
+    /// What else is told about it.
+    pub facts: Facts,
+    /// What it says about itself.
+    pub exact: Option<Exact>,
+    /// Workers that used CPU time between the two looks at them.
+    pub working: u64,
+    /// Workers that used none.
+    pub idle: u64,
+}
+
+impl Master {
+    fn new(process: &Process, name: Name, is_titled: bool, workers: Vec<Worker>) -> Self {
+        Master {
+            id: process.id,
+            name,
+            is_titled,
+            interpreter: None,
+            workers,
+            age: process.age,
+            facts: Facts::default(),
+            exact: None,
+            working: 0,
+            idle: 0,
+        }
+    }
 }
 
 /// Finds the masters among the processes of a snapshot, in the order of their ids.
@@ -123,13 +158,8 @@ impl<'a> Finder<'a, '_> {
             Role::Titled(Title::Master(_)) => self.tree.is_new_fork(child),
             Role::Titled(Title::Other) | Role::Command(_) | Role::Other => false,
         };
-        self.masters.push(Master {
-            id: process.id,
-            name: Name { text: name.to_owned(), is_certain: true },
-            is_titled: true,
-            interpreter: None,
-            workers: self.tree.children(process).filter(|child| is_worker(child)).map(worker).collect(),
-        });
+        let workers = self.tree.children(process).filter(|child| is_worker(child)).map(worker).collect();
+        self.masters.push(Master::new(process, Name { text: name.to_owned(), is_certain: true }, true, workers));
     }
 
     /// Adds a process that starts Gunicorn by its command line, unless it belongs to one that is its parent.
@@ -163,8 +193,8 @@ impl<'a> Finder<'a, '_> {
                 workers.push(worker(fork));
             }
         }
-        let interpreter = command.interpreter();
-        self.masters.push(Master { id: process.id, name: name.clone(), is_titled: false, interpreter, workers });
+        let master = Master::new(process, name.clone(), false, workers);
+        self.masters.push(Master { interpreter: command.interpreter(), ..master });
         for upgrade in upgrades {
             // Ids that are used again while the table is read could make a circle.
             if !self.masters.iter().any(|known| known.id == upgrade.id) {
@@ -181,5 +211,6 @@ impl<'a> Finder<'a, '_> {
 }
 
 fn worker(process: &Process) -> Worker {
-    Worker { id: process.id, cpu: process.cpu }
+    let Process { id, cpu, memory, age, .. } = *process;
+    Worker { id, cpu, memory, age, open_files: None }
 }

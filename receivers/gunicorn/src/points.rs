@@ -1,7 +1,7 @@
 //! An application's points, as the Agent's check sends them.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use hornpipe_model::{
@@ -10,7 +10,8 @@ use hornpipe_model::{
 use regex::RegexSet;
 
 use crate::check::App;
-use crate::config::{GunicornConfig, Instance};
+use crate::config::{GunicornConfig, Instance, MasterTag};
+use crate::discover::Master;
 
 /// The gauge of workers by state.
 pub(crate) const WORKERS: &str = "gunicorn.workers";
@@ -25,6 +26,27 @@ pub(crate) struct Labels {
     host: Option<&'static str>,
     include: RegexSet,
     exclude: RegexSet,
+    masters: Vec<MasterTag>,
+}
+
+/// A point to be: what it is called and what it says.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading {
+    pub name: &'static str,
+    /// UCUM code of its unit.
+    pub unit: &'static str,
+    /// Tags beside those of the application and the instance.
+    pub tags: Vec<String>,
+    pub value: MetricValue,
+    /// When what it says began, where that is not when it was read.
+    pub since: Option<Timestamp>,
+}
+
+impl Reading {
+    /// A gauge.
+    pub(crate) fn gauge(name: &'static str, unit: &'static str, value: f64) -> Self {
+        Reading { name, unit, tags: Vec::new(), value: MetricValue::Gauge(value), since: None }
+    }
 }
 
 impl Labels {
@@ -41,6 +63,7 @@ impl Labels {
             host: instance.empty_default_hostname.then_some(""),
             include: RegexSet::new(&instance.metric_patterns.include)?,
             exclude: RegexSet::new(&instance.metric_patterns.exclude)?,
+            masters: config.master_tags.clone(),
         })
     }
 
@@ -58,15 +81,20 @@ pub(crate) struct Points {
 }
 
 impl Points {
-    /// Adds the points of an application to `points`.
-    pub(crate) fn add(&mut self, app: &App, labels: &Labels, now: Timestamp, points: &mut Vec<MetricPoint>) {
-        if !app.masters.is_empty() && labels.wants(WORKERS) {
-            for (state, workers) in [("state:working", app.working), ("state:idle", app.idle)] {
-                points.push(self.point(WORKERS, app, labels, Some(state), now, MetricValue::Gauge(workers as f64)));
-            }
-        }
+    /// Adds the points of an application to `points`: those of the Agent, and further ones.
+    pub(crate) fn add(
+        &mut self,
+        app: &App,
+        labels: &Labels,
+        more: Vec<Reading>,
+        now: Timestamp,
+        points: &mut Vec<MetricPoint>,
+    ) {
         let check = ServiceCheck { status: app.status, message: app.message.as_str().into() };
-        points.push(self.point(IS_RUNNING, app, labels, None, now, MetricValue::ServiceCheck(Box::new(check))));
+        let check =
+            Reading { value: MetricValue::ServiceCheck(Box::new(check)), ..Reading::gauge(IS_RUNNING, "", 0.0) };
+        let metrics = workers(app, labels).into_iter().chain(more).filter(|reading| labels.wants(reading.name));
+        points.extend(metrics.chain([check]).map(|reading| self.point(reading, app, labels, now)));
     }
 
     /// Ends a collection: forgets the series that it did not have.
@@ -74,24 +102,44 @@ impl Points {
         self.contexts = std::mem::take(&mut self.used);
     }
 
-    fn point(
-        &mut self,
-        name: &str,
-        app: &App,
-        labels: &Labels,
-        more: Option<&str>,
-        now: Timestamp,
-        value: MetricValue,
-    ) -> MetricPoint {
+    fn point(&mut self, reading: Reading, app: &App, labels: &Labels, now: Timestamp) -> MetricPoint {
         let app = format!("app:{}", app.name);
-        let tags: Tags =
-            std::iter::once(app.as_str()).chain(labels.tags.iter().map(String::as_str)).chain(more).collect();
-        let unit = catalogue::find(name).map_or("", |known| known.ucum);
-        let made = Context::with_unit(name, tags, labels.host, Cow::Borrowed(unit));
+        let own = labels.tags.iter().chain(&reading.tags).map(String::as_str);
+        let tags: Tags = std::iter::once(app.as_str()).chain(own).collect();
+        let made = Context::with_unit(reading.name, tags, labels.host, Cow::Borrowed(reading.unit));
         let context = self.contexts.get(&made).cloned().unwrap_or_else(|| Arc::new(made));
         self.used.insert(Arc::clone(&context));
-        MetricPoint { context, window: Window { start: now, end: now, interval: None }, origin: Origin::Check, value }
+        let window = Window { start: reading.since.unwrap_or(now), end: now, interval: None };
+        MetricPoint { context, window, origin: Origin::Check, value: reading.value }
     }
+}
+
+/// The gauges of workers by state, of all masters together or of those with the same tags.
+fn workers(app: &App, labels: &Labels) -> Vec<Reading> {
+    let unit = catalogue::find(WORKERS).map_or("", |known| known.ucum);
+    let mut counts: BTreeMap<Vec<String>, (u64, u64)> = BTreeMap::new();
+    for master in &app.masters {
+        let (working, idle) = counts.entry(master_tags(master, &labels.masters)).or_default();
+        *working += master.working;
+        *idle += master.idle;
+    }
+    let gauges = counts.into_iter().flat_map(|(tags, (working, idle))| {
+        [("working", working), ("idle", idle)].map(|(state, workers)| {
+            let mut tags = tags.clone();
+            tags.push(format!("state:{state}"));
+            Reading { tags, ..Reading::gauge(WORKERS, unit, workers as f64) }
+        })
+    });
+    gauges.collect()
+}
+
+/// The tags that tell a master from others.
+fn master_tags(master: &Master, wanted: &[MasterTag]) -> Vec<String> {
+    let tag = |wanted: &MasterTag| match wanted {
+        MasterTag::Pid => Some(format!("pid:{}", master.id.pid)),
+        MasterTag::ContainerId => Some(format!("container_id:{}", master.facts.container.as_ref()?)),
+    };
+    wanted.iter().filter_map(tag).collect()
 }
 
 /// The worse of two statuses: critical before unknown before warning before OK.

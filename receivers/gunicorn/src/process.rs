@@ -1,5 +1,7 @@
 //! A process as the table has it.
 
+use std::time::Duration;
+
 /// Which process it is: ids are used again, the time of the start tells two apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ProcessId {
@@ -16,8 +18,12 @@ pub(crate) struct Process {
     pub parent: u32,
     /// Its command line. A title takes the place of the first argument.
     pub arguments: Vec<String>,
-    /// CPU time used by it and by its children that have ended, in the table's own units.
-    pub cpu: u64,
+    /// CPU time used by it and by its children that have ended.
+    pub cpu: Duration,
+    /// Resident memory in bytes.
+    pub memory: u64,
+    /// How long it has run, where that can be told.
+    pub age: Option<Duration>,
 }
 
 /// What a look at the process table found.

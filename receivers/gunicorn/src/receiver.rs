@@ -12,6 +12,7 @@ use hornpipe_model::{CheckStatus, MetricBatch, MetricPoint, MetricValue, Scope, 
 
 use crate::check::{Check, Collection};
 use crate::config::{GunicornConfig, Instance};
+use crate::extras::Extras;
 use crate::news::News;
 use crate::points::{Labels, Points, worse};
 use crate::report::{InstanceReport, check_report};
@@ -147,6 +148,8 @@ struct Collector {
     instances: Vec<Planned>,
     check: Check,
     points: Points,
+    /// Where further metrics are wanted.
+    extras: Option<Extras>,
     clock: Clock,
     reports: Vec<InstanceReport>,
     versions: Versions,
@@ -158,6 +161,7 @@ impl Collector {
         Ok(Collector {
             check: Check::start(config, names, clock.clone())?,
             points: Points::default(),
+            extras: config.extra_metrics.then(Extras::default),
             reports: vec![InstanceReport::default(); instances.len()],
             versions: Versions::new(config.version_timeout.get(), clock.clone()),
             instances,
@@ -174,7 +178,11 @@ impl Collector {
             let Some(instance) = self.instances.get(outcome.instance) else { continue };
             let before = points.len();
             for app in &outcome.apps {
-                self.points.add(app, &instance.labels, now, &mut points);
+                let more = self.extras.as_mut().map(|extras| extras.of(outcome.instance, app, now));
+                self.points.add(app, &instance.labels, more.unwrap_or_default(), now, &mut points);
+            }
+            if let Some(extras) = &mut self.extras {
+                extras.keep(outcome);
             }
             let is_metric = |point: &&MetricPoint| !matches!(point.value, MetricValue::ServiceCheck(_));
             let metrics = points.iter().skip(before).filter(is_metric).count() as u64;

@@ -5,6 +5,8 @@ use hornpipe_model::CheckStatus;
 
 use crate::check::{App, InstanceOutcome, pids};
 use crate::config::EVERY_APP;
+use crate::control::Exact;
+use crate::inspect::Statsd;
 use crate::points::worse;
 use crate::title::master_title;
 
@@ -72,12 +74,50 @@ fn details(app: &App) -> Vec<String> {
     }
     let masters: Vec<u32> = app.masters.iter().map(|master| master.id.pid).collect();
     let App { name, working, idle, .. } = app;
-    let mut lines = vec![format!("{name}: {working} working and {idle} idle workers, master {}", pids(&masters))];
+    let mut containers: Vec<&str> = app.masters.iter().filter_map(|master| master.facts.container.as_deref()).collect();
+    containers.dedup();
+    let containers =
+        if containers.is_empty() { String::new() } else { format!(", container {}", containers.join(", ")) };
+    let mut lines =
+        vec![format!("{name}: {working} working and {idle} idle workers, master {}{containers}", pids(&masters))];
+    lines.extend(
+        app.masters.iter().filter_map(|master| master.exact.as_ref()).map(|exact| format!("{name}: {}", says(exact))),
+    );
+    lines.extend(
+        app.masters
+            .iter()
+            .map(|master| statsd(master.facts.statsd))
+            .max()
+            .flatten()
+            .map(|line| format!("{name}: {line}")),
+    );
     let untitled = app.untitled();
     if !untitled.is_empty() {
         lines.push(format!("{name}: no process titles at {}; {}", pids(&untitled), advice(app)));
     }
     lines
+}
+
+/// What a master says about itself.
+fn says(exact: &Exact) -> String {
+    let Exact { current, target, spawned, killed, reloads, class, threads, heartbeat } = exact;
+    let heartbeat = heartbeat.map(|seconds| format!(", oldest sign of life {seconds:.1}s ago")).unwrap_or_default();
+    let threads = if *threads > 1 { format!(" with {threads} threads each") } else { String::new() };
+    format!(
+        "{current} of {target} workers ({class}{threads}), {spawned} started, {killed} killed, {reloads} reloads{heartbeat}"
+    )
+}
+
+/// Whether the application's own metrics are on their way.
+fn statsd(statsd: Statsd) -> Option<String> {
+    match statsd {
+        Statsd::Unknown => None,
+        Statsd::Connected(address) => Some(format!("statsd: connected to {address}")),
+        Statsd::Probably(address) => Some(format!("statsd: a process of its user is connected to {address}")),
+        Statsd::Missing => {
+            Some("statsd: not connected: start with --statsd-host localhost:8125, then restart the app".to_owned())
+        }
+    }
 }
 
 /// How to get titles.

@@ -1,13 +1,16 @@
 //! The thread that looks at processes, so that none of the runtime's threads waits for files.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::discover::{Master, discover};
 use crate::identity::Names;
+use crate::inspect::inspect;
 use crate::process::ProcessId;
 use crate::table::ProcessTable;
 
@@ -21,9 +24,17 @@ pub(crate) struct Found {
     pub unreadable: u64,
 }
 
+/// What a scanner looks at.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    pub procfs: PathBuf,
+    /// Whether listeners and open files count, too.
+    pub is_extra: bool,
+}
+
 enum Request {
     Look(oneshot::Sender<Result<Found, String>>),
-    Cpu(Vec<ProcessId>, oneshot::Sender<Vec<Option<u64>>>),
+    Cpu(Vec<ProcessId>, oneshot::Sender<Vec<Option<Duration>>>),
 }
 
 /// The thread's other end. The thread ends with it.
@@ -36,11 +47,10 @@ impl Scanner {
     ///
     /// # Errors
     /// The system has no room for one.
-    pub(crate) fn start(procfs: PathBuf) -> Result<Self, String> {
+    pub(crate) fn start(scope: Scope) -> Result<Self, String> {
         let (requests, queue) = mpsc::channel();
-        let table = ProcessTable::new(&procfs);
         let thread = thread::Builder::new().name("gunicorn check".to_owned());
-        let started = thread.spawn(move || serve(&queue, table, &procfs));
+        let started = thread.spawn(move || serve(&queue, &scope));
         started.map_err(|error| format!("cannot start a thread that looks at processes: {error}"))?;
         Ok(Scanner { requests })
     }
@@ -57,7 +67,7 @@ impl Scanner {
     ///
     /// # Errors
     /// The thread has failed.
-    pub(crate) async fn cpu(&self, processes: Vec<ProcessId>) -> Result<Vec<Option<u64>>, String> {
+    pub(crate) async fn cpu(&self, processes: Vec<ProcessId>) -> Result<Vec<Option<Duration>>, String> {
         self.ask(|reply| Request::Cpu(processes, reply)).await
     }
 
@@ -69,14 +79,15 @@ impl Scanner {
     }
 }
 
-fn serve(queue: &Receiver<Request>, mut table: ProcessTable, procfs: &std::path::Path) {
+fn serve(queue: &Receiver<Request>, scope: &Scope) {
+    let mut table = ProcessTable::new(&scope.procfs);
     let mut names = Names::default();
     while let Ok(request) = queue.recv() {
         // Whoever has stopped waiting needs no answer.
         match request {
             Request::Look(reply) => {
-                let found = look(&mut table, &mut names);
-                let _ = reply.send(found.map_err(|error| format!("cannot read {}: {error}", procfs.display())));
+                let found = look(&mut table, &mut names, scope.is_extra);
+                let _ = reply.send(found.map_err(|error| format!("cannot read {}: {error}", scope.procfs.display())));
             }
             Request::Cpu(processes, reply) => {
                 let _ = reply.send(processes.into_iter().map(|process| table.cpu(process)).collect());
@@ -85,9 +96,15 @@ fn serve(queue: &Receiver<Request>, mut table: ProcessTable, procfs: &std::path:
     }
 }
 
-/// Looks at every process.
-pub(crate) fn look(table: &mut ProcessTable, names: &mut Names) -> std::io::Result<Found> {
+/// Looks at every process, and closer at Gunicorn's.
+pub(crate) fn look(table: &mut ProcessTable, names: &mut Names, is_extra: bool) -> io::Result<Found> {
     let snapshot = table.scan()?;
-    let masters = discover(&snapshot.processes, table, names);
+    let mut masters = discover(&snapshot.processes, table, names);
+    for master in &mut masters {
+        master.facts = inspect(master, table, is_extra);
+        for worker in master.workers.iter_mut().filter(|_| is_extra) {
+            worker.open_files = table.open_files(worker.id.pid).ok().map(|(files, _)| files);
+        }
+    }
     Ok(Found { masters, seen: snapshot.seen, unreadable: snapshot.unreadable })
 }

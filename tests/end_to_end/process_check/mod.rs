@@ -39,6 +39,17 @@ fn workers_are_counted_of_every_class_with_and_without_titles() {
             |line: &String| line.contains(&format!("{folder}/python")) && line.contains(" -m pip install setproctitle");
         assert_eq!(check.details.iter().any(advice), titles == Titles::Missing, "{check:?}");
 
+        let lines = [
+            format!("{}: 2 of 2 workers (", app.name),
+            format!(
+                "{}: statsd: not connected: start with --statsd-host localhost:8125, then restart the app",
+                app.name
+            ),
+        ];
+        for line in lines {
+            app.until(&line, |check| check.details.iter().any(|found| found.starts_with(&line)));
+        }
+
         // A worker that waits is idle, one that computes is working.
         let waiting = app.ask("/sleep/1500");
         app.until("a waiting worker that is idle", |check| check.idle == Some(2));
@@ -174,6 +185,9 @@ async fn the_agents_settings_run_and_both_backends_get_what_the_agent_sends() {
     let status = || hornpipe_status(&state);
     eventually("the version", || status().contains("  gunicorn (27.0.1)\n    instance #0 [OK]\n")).await;
 
+    let connected = format!("{}: statsd: connected to {statsd}\n", app.name);
+    assert!(status().contains(&connected), "{}", status());
+
     app.signal("KILL");
     let critical = || datadog.checks("gunicorn.is_running").into_iter().find(|check| check.status == 2);
     eventually("the end", || critical().is_some()).await;
@@ -242,4 +256,29 @@ fn the_command_says_what_it_would_send_and_ends_with_the_status() {
     let words = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3));
     assert!(words.contains("instance must specify: proc_name"), "{words}");
+}
+
+#[test]
+fn further_metrics_come_of_a_real_application() {
+    let app = Application::start("extra", Titles::Shown, &["--backlog", "64"]);
+    let directory = Directory::new();
+    let config = directory.write(
+        "pipeline.yaml",
+        "receivers: {gunicorn: {extra_metrics: true}}\nexporters: {debug: }\n\
+         service: {pipelines: {metrics: {receivers: [gunicorn], exporters: [debug]}}}\n",
+    );
+    let check = Checked::of(&app.name, &["--config", config.to_str().unwrap()]);
+    let metrics = check.json["aggregator"]["metrics"].as_array().unwrap();
+    let value = |name: &str| {
+        let found = metrics.iter().find(|metric| metric["metric"] == name);
+        found.unwrap_or_else(|| panic!("no {name}: {check:?}"))["points"][0][1].as_f64().unwrap()
+    };
+    assert!(value("gunicorn.worker.memory.rss") > 1e6, "{check:?}");
+    assert!(value("gunicorn.worker.open_files") >= 6.0, "{check:?}");
+    assert!((0.0..60.0).contains(&value("gunicorn.worker.age")), "{check:?}");
+    assert!((0.0..60.0).contains(&value("gunicorn.worker.heartbeat.age")), "{check:?}");
+    assert!(value("gunicorn.master.uptime") >= value("gunicorn.worker.age"));
+    assert_eq!((value("gunicorn.listener.queue"), value("gunicorn.listener.queue.limit")), (0.0, 64.0));
+    assert_eq!(value("gunicorn.workers.target"), 2.0);
+    app.stop();
 }

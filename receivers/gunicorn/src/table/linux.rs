@@ -4,9 +4,12 @@
 //! each time. The rest is read only of processes that have Gunicorn's name in theirs. (The `sysinfo` crate also reads
 //! `stat` of every process, which takes twice as long, and knows no other place than `/proc`.)
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use memchr::memmem;
 
@@ -15,6 +18,9 @@ use crate::process::{Process, ProcessId, Snapshot};
 
 /// More than nearly every command line takes, in bytes.
 const USUAL_COMMAND_LINE: usize = 4096;
+/// Keys of the auxiliary vector.
+const AT_PAGESZ: u64 = 6;
+const AT_CLKTCK: u64 = 17;
 /// More than `stat` can have.
 const LONGEST_STAT: usize = 4096;
 
@@ -22,12 +28,20 @@ const LONGEST_STAT: usize = 4096;
 pub(crate) struct ProcessTable {
     root: PathBuf,
     buffer: Vec<u8>,
+    units: Units,
+}
+
+/// What the numbers of `stat` count in (getauxval(3)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Units {
+    ticks_per_second: u64,
+    page_size: u64,
 }
 
 impl ProcessTable {
     /// The table at a mount of `/proc`.
     pub(crate) fn new(root: &Path) -> Self {
-        ProcessTable { root: root.to_owned(), buffer: vec![0; USUAL_COMMAND_LINE] }
+        ProcessTable { root: root.to_owned(), buffer: vec![0; USUAL_COMMAND_LINE], units: Units::of_system() }
     }
 
     /// Looks at every process.
@@ -53,12 +67,18 @@ impl ProcessTable {
             path.pop();
         }
         // Last, so that the time from here to the second look at the CPU times is the same for all.
+        let uptime = self.uptime();
         for (pid, arguments) in candidates {
             match self.stat(pid) {
                 Ok(stat) if stat.is_dead => {}
-                Ok(Stat { parent, start, cpu, .. }) => {
-                    snapshot.processes.push(Process { id: ProcessId { pid, start }, parent, arguments, cpu });
-                }
+                Ok(Stat { parent, start, cpu, pages, .. }) => snapshot.processes.push(Process {
+                    id: ProcessId { pid, start },
+                    parent,
+                    arguments,
+                    cpu: self.units.time(cpu),
+                    memory: pages.saturating_mul(self.units.page_size),
+                    age: uptime.map(|uptime| uptime.saturating_sub(self.units.time(start))),
+                }),
                 Err(error) => snapshot.unreadable += u64::from(!is_gone(&error)),
             }
         }
@@ -67,9 +87,9 @@ impl ProcessTable {
     }
 
     /// The CPU time that a process has used by now; nothing where it is gone.
-    pub(crate) fn cpu(&mut self, process: ProcessId) -> Option<u64> {
+    pub(crate) fn cpu(&mut self, process: ProcessId) -> Option<Duration> {
         let stat = self.stat(process.pid).ok()?;
-        (stat.start == process.start && !stat.is_dead).then_some(stat.cpu)
+        (stat.start == process.start && !stat.is_dead).then(|| self.units.time(stat.cpu))
     }
 
     /// A variable of the environment that a process was started with; nothing where it has none, or where this user may not
@@ -87,13 +107,59 @@ impl ProcessTable {
     /// # Errors
     /// There is none, or this user may not read it.
     pub(crate) fn file_of(&self, pid: u32, path: &str, limit: u64) -> io::Result<Vec<u8>> {
-        let seen = match path.strip_prefix('/') {
+        let mut content = Vec::new();
+        File::open(self.path_of(pid, path))?.take(limit).read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    /// A file about a process, such as `cgroup` or `net/udp`.
+    ///
+    /// # Errors
+    /// The process is gone, or this user may not read it.
+    pub(crate) fn about(&self, pid: u32, name: &str) -> io::Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(self.file(pid, name))?).into_owned())
+    }
+
+    /// How many files a process has open, and the inodes of the sockets among them.
+    ///
+    /// # Errors
+    /// The process is gone, or this user may not read it.
+    pub(crate) fn open_files(&self, pid: u32) -> io::Result<(u64, HashSet<u64>)> {
+        let folder = self.file(pid, "fd");
+        let (mut files, mut sockets) = (0, HashSet::new());
+        for entry in fs::read_dir(&folder)?.flatten() {
+            files += 1;
+            let target = fs::read_link(entry.path()).unwrap_or_default();
+            let inode: Option<u64> =
+                target.to_str().and_then(|target| target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
+            sockets.extend(inode);
+        }
+        Ok((files, sockets))
+    }
+
+    /// The user that a process runs as.
+    pub(crate) fn owner(&self, pid: u32) -> Option<u32> {
+        Some(fs::metadata(self.root.join(pid.to_string())).ok()?.uid())
+    }
+
+    /// Whether a process is in the network namespace of this one.
+    pub(crate) fn shares_network(&self, pid: u32) -> bool {
+        let theirs = fs::read_link(self.file(pid, "ns/net"));
+        theirs.is_ok_and(|theirs| fs::read_link("/proc/self/ns/net").is_ok_and(|ours| ours == theirs))
+    }
+
+    /// Where this process finds a file by the path that another one knows it by.
+    pub(crate) fn path_of(&self, pid: u32, path: &str) -> PathBuf {
+        match path.strip_prefix('/') {
             Some(absolute) => self.file(pid, "root").join(absolute),
             None => self.file(pid, "cwd").join(path),
-        };
-        let mut content = Vec::new();
-        File::open(seen)?.take(limit).read_to_end(&mut content)?;
-        Ok(content)
+        }
+    }
+
+    /// How long the system has run.
+    fn uptime(&self) -> Option<Duration> {
+        let text = fs::read_to_string(self.root.join("uptime")).ok()?;
+        Duration::try_from_secs_f64(text.split(' ').next()?.parse().ok()?).ok()
     }
 
     fn file(&self, pid: u32, name: &str) -> PathBuf {
@@ -156,7 +222,31 @@ struct Stat {
     parent: u32,
     start: u64,
     cpu: u64,
+    pages: u64,
     is_dead: bool,
+}
+
+impl Units {
+    /// Those of the running system: pairs of machine words, each a key and its value.
+    fn of_system() -> Self {
+        let vector = fs::read("/proc/self/auxv").unwrap_or_default();
+        let word = |bytes: &[u8]| bytes.try_into().map_or(0, |bytes| usize::from_ne_bytes(bytes) as u64);
+        let words: Vec<u64> = vector.chunks_exact(size_of::<usize>()).map(word).collect();
+        let value = |key: u64| {
+            words.chunks_exact(2).find(|pair| pair.first() == Some(&key)).and_then(|pair| pair.get(1).copied())
+        };
+        Units {
+            ticks_per_second: value(AT_CLKTCK).filter(|ticks| *ticks > 0).unwrap_or(100),
+            page_size: value(AT_PAGESZ).filter(|size| *size > 0).unwrap_or(4096),
+        }
+    }
+
+    /// A number of ticks as time.
+    fn time(self, ticks: u64) -> Duration {
+        const SECOND: u64 = 1_000_000_000;
+        let (seconds, rest) = (ticks / self.ticks_per_second, ticks % self.ticks_per_second);
+        Duration::from_secs(seconds) + Duration::from_nanos(rest * SECOND / self.ticks_per_second)
+    }
 }
 
 impl Stat {
@@ -172,6 +262,7 @@ impl Stat {
             parent: fields.get(1)?.parse().ok()?,
             start: number(22)?,
             cpu,
+            pages: number(24).unwrap_or_default(),
             is_dead: matches!(*fields.first()?, "Z" | "X" | "x"),
         })
     }
@@ -185,7 +276,7 @@ mod tests {
 
     #[test]
     fn stat_is_read_from_the_last_parenthesis_on() {
-        let expected = Stat { parent: 1, start: 3171, cpu: 4 + 3 + 20 + 10 + 7, is_dead: false };
+        let expected = Stat { parent: 1, start: 3171, cpu: 4 + 3 + 20 + 10 + 7, pages: 5240, is_dead: false };
         assert_eq!(Stat::of(STAT), Some(expected));
         assert!(Stat::of(&STAT.replace(") S", ") Z")).unwrap().is_dead);
         for broken in
@@ -193,6 +284,16 @@ mod tests {
         {
             assert_eq!(Stat::of(broken), None, "{broken:?}");
         }
+    }
+
+    #[test]
+    fn the_systems_units_are_those_of_its_own_tools() {
+        let ask = |name: &str| {
+            let output = std::process::Command::new("getconf").arg(name).output().unwrap();
+            String::from_utf8(output.stdout).unwrap().trim().parse::<u64>().unwrap()
+        };
+        let expected = Units { ticks_per_second: ask("CLK_TCK"), page_size: ask("PAGESIZE") };
+        assert_eq!(Units::of_system(), expected);
     }
 
     #[test]

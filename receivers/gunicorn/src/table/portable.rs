@@ -1,8 +1,10 @@
 //! Every other system, macOS first of all: the `sysinfo` crate.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use memchr::memmem;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
@@ -28,7 +30,7 @@ impl ProcessTable {
     pub(crate) fn scan(&mut self) -> io::Result<Snapshot> {
         let unsupported = || io::Error::new(io::ErrorKind::Unsupported, "this system's processes cannot be read");
         let system = self.system.as_mut().ok_or_else(unsupported)?;
-        let kind = ProcessRefreshKind::nothing().with_cpu().with_cmd(UpdateKind::Always).without_tasks();
+        let kind = ProcessRefreshKind::nothing().with_cpu().with_memory().with_cmd(UpdateKind::Always).without_tasks();
         system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
         let mut snapshot = Snapshot::default();
         for (pid, process) in system.processes() {
@@ -47,7 +49,9 @@ impl ProcessTable {
                 id: ProcessId { pid: pid.as_u32(), start: process.start_time() },
                 parent: process.parent().map_or(0, Pid::as_u32),
                 arguments: arguments.collect(),
-                cpu: process.accumulated_cpu_time(),
+                cpu: Duration::from_millis(process.accumulated_cpu_time()),
+                memory: process.memory(),
+                age: Some(Duration::from_secs(process.run_time())),
             });
         }
         snapshot.processes.sort_unstable_by_key(|process| process.id);
@@ -55,9 +59,10 @@ impl ProcessTable {
     }
 
     /// The CPU time that a process has used by now; nothing where it is gone.
-    pub(crate) fn cpu(&mut self, process: ProcessId) -> Option<u64> {
+    pub(crate) fn cpu(&mut self, process: ProcessId) -> Option<Duration> {
         let found = self.refreshed(process.pid, ProcessRefreshKind::nothing().with_cpu().without_tasks())?;
-        (found.start_time() == process.start && !is_dead(found)).then(|| found.accumulated_cpu_time())
+        (found.start_time() == process.start && !is_dead(found))
+            .then(|| Duration::from_millis(found.accumulated_cpu_time()))
     }
 
     /// A variable of the environment that a process was started with; nothing where it has none, or where this user may not
@@ -81,6 +86,40 @@ impl ProcessTable {
         let mut content = Vec::new();
         File::open(directory.join(path))?.take(limit).read_to_end(&mut content)?;
         Ok(content)
+    }
+
+    /// A file about a process: there is none here.
+    ///
+    /// # Errors
+    /// Always.
+    pub(crate) fn about(&self, _pid: u32, _name: &str) -> io::Result<String> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// How many files a process has open. Which of them are sockets is not told here.
+    ///
+    /// # Errors
+    /// The process is gone, or this user may not read it.
+    pub(crate) fn open_files(&mut self, pid: u32) -> io::Result<(u64, HashSet<u64>)> {
+        let files =
+            self.refreshed(pid, ProcessRefreshKind::nothing().without_tasks()).and_then(sysinfo::Process::open_files);
+        let files = files.ok_or(io::ErrorKind::PermissionDenied)?;
+        Ok((files as u64, HashSet::new()))
+    }
+
+    /// The user that a process runs as: not asked for here.
+    pub(crate) fn owner(&self, _pid: u32) -> Option<u32> {
+        None
+    }
+
+    /// Whether a process is in the network namespace of this one: there are none here.
+    pub(crate) fn shares_network(&self, _pid: u32) -> bool {
+        false
+    }
+
+    /// Where this process finds a file by the path that another one knows it by.
+    pub(crate) fn path_of(&self, _pid: u32, path: &str) -> PathBuf {
+        path.into()
     }
 
     fn refreshed(&mut self, pid: u32, kind: ProcessRefreshKind) -> Option<&sysinfo::Process> {

@@ -138,7 +138,7 @@ fn a_name_stays_once_it_was_found() {
     untitled(&proc, &["app:app"], 10, &[11]);
     proc.file(10, "cwd/gunicorn.conf.py", "proc_name = 'web1'\n");
     let (mut table, mut names) = (ProcessTable::new(proc.path()), Names::default());
-    let mut name = || look(&mut table, &mut names).unwrap().masters[0].name.text.clone();
+    let mut name = || look(&mut table, &mut names, false).unwrap().masters[0].name.text.clone();
     assert_eq!(name(), "web1");
     proc.file(10, "cwd/gunicorn.conf.py", "proc_name = 'web2'\n");
     assert_eq!(name(), "web1");
@@ -158,7 +158,7 @@ fn what_cannot_be_read_is_counted_and_stops_nothing() {
     assert_eq!((look_once.seen, look_once.unreadable), (3 + 4, 2));
     assert_eq!(masters(&proc), [found(10, "web1", &[11, 12])]);
     fs::remove_dir_all(proc.path()).unwrap();
-    let gone = look(&mut ProcessTable::new(proc.path()), &mut Names::default());
+    let gone = look(&mut ProcessTable::new(proc.path()), &mut Names::default(), false);
     assert_eq!(gone.map(|_| ()).map_err(|error| error.kind()), Err(std::io::ErrorKind::NotFound));
     fs::create_dir_all(proc.path()).unwrap();
 }

@@ -34,7 +34,7 @@ fn every_master_and_worker_is_found_and_nothing_else() {
     let trees = trees();
     assert_eq!(trees.len(), 15);
     for (tree, apps) in trees {
-        let found = look(&mut ProcessTable::new(&fixture(&tree)), &mut Names::default()).unwrap();
+        let found = look(&mut ProcessTable::new(&fixture(&tree)), &mut Names::default(), false).unwrap();
         let pids = |ids: &Value| ids.as_array().unwrap().iter().map(|id| id.as_u64().unwrap()).collect::<Vec<_>>();
         let mut expected: Vec<_> = apps
             .as_object()
@@ -67,18 +67,19 @@ fn cpu_times_are_those_of_stat() {
     assert_eq!(deltas.len(), 4);
     for key in deltas {
         let (before, after) = key.strip_prefix("delta ticks ").unwrap().split_once("->").unwrap();
-        let first = look(&mut ProcessTable::new(&fixture(before)), &mut Names::default()).unwrap();
+        let first = look(&mut ProcessTable::new(&fixture(before)), &mut Names::default(), false).unwrap();
         let mut second = ProcessTable::new(&fixture(after));
         for worker in first.masters.iter().flat_map(|master| &master.workers) {
-            let ticks = second.cpu(worker.id).unwrap() - worker.cpu;
-            assert_eq!(ticks, all[key][worker.id.pid.to_string()].as_u64().unwrap(), "{key} of {:?}", worker.id);
+            // Ticks of 10 ms.
+            let ticks = (second.cpu(worker.id).unwrap() - worker.cpu).as_millis() / 10;
+            assert_eq!(ticks as u64, all[key][worker.id.pid.to_string()].as_u64().unwrap(), "{key} of {:?}", worker.id);
         }
     }
 }
 
 #[test]
 fn a_process_whose_id_is_used_again_is_gone() {
-    let found = look(&mut ProcessTable::new(&fixture("sync-idle1")), &mut Names::default()).unwrap();
+    let found = look(&mut ProcessTable::new(&fixture("sync-idle1")), &mut Names::default(), false).unwrap();
     let ProcessId { pid, start } = found.masters[0].workers[0].id;
     let mut table = ProcessTable::new(&fixture("sync-idle1"));
     assert!(table.cpu(ProcessId { pid, start }).is_some());

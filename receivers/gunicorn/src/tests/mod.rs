@@ -1,6 +1,7 @@
 //! The check over process tables: of real Gunicorns (`tests/fixtures`) and made up.
 
 mod check;
+mod details;
 mod discovery;
 mod fixtures;
 mod receiver;
@@ -69,7 +70,7 @@ impl FakeProc {
     }
 
     fn look(&self) -> Found {
-        look(&mut ProcessTable::new(&self.0), &mut Names::default()).unwrap()
+        look(&mut ProcessTable::new(&self.0), &mut Names::default(), false).unwrap()
     }
 }
 
