@@ -23,6 +23,7 @@ use crate::kernel_drops;
 use crate::listen::{Input, Limits, Piece, Socket, WakeUp, Wanted};
 use crate::naming::Naming;
 use crate::origin::{OriginTags, OriginWriter};
+use crate::reason;
 use crate::slab::Slab;
 use crate::sources::{FirstPacket, Sources};
 
@@ -344,7 +345,7 @@ impl Reader {
         let counters = self.context.telemetry.signal(Signal::Metrics);
         for (reason, count) in self.aggregator.rejects.drain_counts() {
             counters.dropped(reason, count);
-            self.unshown_rejects += count;
+            self.unshown_rejects += if reason == reason::FILTERED { 0 } else { count };
         }
         let Some(example) = self.aggregator.rejects.take_example() else { return };
         if self.reject_log.allow(&self.context.clock).is_some() {
