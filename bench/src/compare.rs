@@ -16,11 +16,15 @@ use crate::send::{Sender, Target};
 use crate::subject::{Subject, Task};
 
 const SEED: u64 = 8_125;
+/// The name of hornpipe's threads that read sockets, as the kernel shows it.
+const READER: &str = "statsd-reader";
 /// The window of the measurements of memory, and how long they take: two windows and a half.
 const MEMORY_INTERVAL: u64 = 10;
 const MEMORY_SECONDS: u64 = 25;
 /// The first lines, which make the series known, come no faster than this.
 const WARM_UP_RATE: u64 = 50_000;
+/// How often the rate is halved for a program that loses datagrams, until it loses none.
+const HALVINGS: u32 = 5;
 
 /// What is sent, to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -66,6 +70,10 @@ pub struct Plan {
 struct Figures {
     /// Processor time for each line that was received, in nanoseconds; while idle, for each second.
     cpu: f64,
+    /// The part of it that reader threads need, where a program has threads of that name: ours.
+    readers: f64,
+    /// Lines a second.
+    rate: u64,
     /// The part of the datagrams that the kernel dropped.
     loss: f64,
     memory: Memory,
@@ -156,23 +164,51 @@ fn span(plan: &Plan, workload: Workload) -> (u64, usize) {
 
 type Outcome = Result<Figures, String>;
 
-/// Rounds go round all programs, so that what else the machine does hits them alike.
+/// Rounds go round all programs, so that what else the machine does hits them alike. A program that loses datagrams is
+/// measured anew at half the rate, so that figures are of zero loss where that can be had.
 fn measure_all(plan: &Plan, workload: Workload, found: &[(Subject, PathBuf)], directory: &Path) -> Vec<Outcome> {
     let (_, rounds) = span(plan, workload);
-    let mut runs: Vec<Result<Vec<Figures>, String>> = found.iter().map(|_| Ok(Vec::new())).collect();
-    for _ in 0..rounds {
-        for ((subject, program), runs) in found.iter().zip(&mut runs) {
-            let Ok(figures) = runs else { continue };
-            match measure(plan, workload, *subject, program, directory) {
-                Ok(more) => figures.push(more),
-                Err(reason) => *runs = Err(reason),
+    let mut runs: Vec<Run> =
+        found.iter().map(|_| Run { rate: workload.shape().rate, outcome: Ok(Vec::new()) }).collect();
+    for round in 1..=rounds {
+        for ((subject, program), run) in found.iter().zip(&mut runs) {
+            while run.outcome.as_ref().is_ok_and(|figures| figures.len() < round) {
+                run.add(measure(plan, workload, *subject, program, directory, run.rate), plan, workload.shape().rate);
             }
         }
     }
-    runs.into_iter().map(|runs| runs.map(|figures| medians(&figures))).collect()
+    runs.into_iter().map(|run| run.outcome.map(|figures| medians(&figures))).collect()
 }
 
-fn measure(plan: &Plan, workload: Workload, subject: Subject, program: &Path, directory: &Path) -> Outcome {
+/// The measurements of one program.
+struct Run {
+    /// Lines a second.
+    rate: u64,
+    outcome: Result<Vec<Figures>, String>,
+}
+
+impl Run {
+    fn add(&mut self, outcome: Outcome, plan: &Plan, full_rate: u64) {
+        match (outcome, &mut self.outcome) {
+            (Ok(figures), _) if figures.loss > 0.0 && !plan.flat_out && self.rate > full_rate >> HALVINGS => {
+                self.rate /= 2;
+                self.outcome = Ok(Vec::new());
+            }
+            (Ok(figures), Ok(earlier)) => earlier.push(figures),
+            (Ok(_), Err(_)) => {}
+            (Err(reason), _) => self.outcome = Err(reason),
+        }
+    }
+}
+
+fn measure(
+    plan: &Plan,
+    workload: Workload,
+    subject: Subject,
+    program: &Path,
+    directory: &Path,
+    lines_a_second: u64,
+) -> Outcome {
     let shape = workload.shape();
     if shape.is_unix && !subject.takes_unix_datagrams() {
         return Err("has no Unix datagram sockets".to_owned());
@@ -180,14 +216,14 @@ fn measure(plan: &Plan, workload: Workload, subject: Subject, program: &Path, di
     let recipe = Recipe { tags: subject.takes_tags(), ..shape.recipe };
     let (seconds, _) = span(plan, workload);
     let interval = if workload.is_about_memory() { MEMORY_INTERVAL } else { seconds };
-    let rate = if plan.flat_out { None } else { Some(shape.rate) };
+    let rate = if plan.flat_out { None } else { Some(lines_a_second) };
     let run = || {
         let target = free_target(shape.is_unix, directory)?;
         let command = &mut subject.command(program, &Task { target: &target, interval, directory })?;
         let process = Process::start(command, &target, &directory.join("program.log"))?;
-        let figures = feed(&process, &Load::new(&recipe), &target, shape.rate * seconds, rate, seconds)?;
+        let figures = feed(&process, &Load::new(&recipe), &target, lines_a_second * seconds, rate, seconds)?;
         process.stop()?;
-        Ok(figures)
+        Ok(Figures { rate: lines_a_second, ..figures })
     };
     run().map_err(|error: io::Error| error.to_string())
 }
@@ -207,16 +243,19 @@ fn feed(
     }
     process.wait_for_rest()?;
     let (cpu, drops, datagrams) = (process.cpu_time()?, process.kernel_drops(), sender.datagrams());
+    let readers = process.cpu_time_of(READER)?;
     if lines == 0 {
         thread::sleep(Duration::from_secs(seconds));
         let cpu = (process.cpu_time()? - cpu).as_nanos() as f64 / seconds as f64;
-        return Ok(Figures { cpu, loss: 0.0, memory: process.memory()? });
+        return Ok(Figures { cpu, memory: process.memory()?, ..Figures::default() });
     }
     let lines = sender.send(load, lines, rate)?;
     process.wait_for_rest()?;
     let cpu = (process.cpu_time()? - cpu).as_nanos() as f64;
+    let readers = (process.cpu_time_of(READER)? - readers).as_nanos() as f64;
     let loss = (process.kernel_drops() - drops) as f64 / (sender.datagrams() - datagrams) as f64;
-    Ok(Figures { cpu: cpu / (lines as f64 * (1.0 - loss)), loss, memory: process.memory()? })
+    let received = lines as f64 * (1.0 - loss);
+    Ok(Figures { cpu: cpu / received, readers: readers / received, rate: 0, loss, memory: process.memory()? })
 }
 
 fn free_target(is_unix: bool, directory: &Path) -> io::Result<Target> {
@@ -230,6 +269,8 @@ fn medians(runs: &[Figures]) -> Figures {
     let of = |figure: fn(&Figures) -> f64| median(runs.iter().map(figure).collect());
     Figures {
         cpu: of(|run| run.cpu),
+        readers: of(|run| run.readers),
+        rate: runs.first().map_or(0, |run| run.rate),
         loss: of(|run| run.loss),
         memory: Memory { resident: of(|run| run.memory.resident), peak: of(|run| run.memory.peak) },
     }
@@ -250,7 +291,7 @@ fn write_table(
     let unit = if workload == Workload::Idle { "CPU µs/s" } else { "CPU ns/line" };
     writeln!(
         out,
-        "| program | {unit} | × sink | above sink | loss | RSS MiB | peak MiB |\n|---|---|---|---|---|---|---|"
+        "| program | lines/s | {unit} | × sink | above sink | loss | RSS MiB | peak MiB |\n|---|---|---|---|---|---|---|---|"
     )?;
     let sink = found.iter().zip(outcomes).find(|((subject, _), _)| *subject == Subject::Sink);
     let sink = sink.and_then(|(_, outcome)| outcome.as_ref().ok()).map(|figures| figures.cpu);
@@ -258,12 +299,12 @@ fn write_table(
         let name = subject.name();
         let tags = if subject.takes_tags() { "" } else { " (tags left out)" };
         match outcome {
-            Err(reason) => writeln!(out, "| {name} | {reason} | | | | | |")?,
-            Ok(Figures { cpu, loss, memory: Memory { resident, peak } }) if workload == Workload::Idle => {
+            Err(reason) => writeln!(out, "| {name} | {reason} | | | | | | |")?,
+            Ok(Figures { cpu, loss, memory: Memory { resident, peak }, .. }) if workload == Workload::Idle => {
                 let cpu = cpu / 1_000.0;
-                writeln!(out, "| {name} | {cpu:.0} | | | {:.2} % | {resident:.1} | {peak:.1} |", loss * 100.0)?;
+                writeln!(out, "| {name} | | {cpu:.0} | | | {:.2} % | {resident:.1} | {peak:.1} |", loss * 100.0)?;
             }
-            Ok(Figures { cpu, loss, memory: Memory { resident, peak } }) => {
+            Ok(Figures { cpu, rate, loss, memory: Memory { resident, peak }, .. }) => {
                 let (times, above) = match sink {
                     Some(sink) => (format!("{:.2}", cpu / sink), format!("{:.0}", cpu - sink)),
                     None => Default::default(),
@@ -271,9 +312,17 @@ fn write_table(
                 let loss = loss * 100.0;
                 writeln!(
                     out,
-                    "| {name}{tags} | {cpu:.0} | {times} | {above} | {loss:.2} % | {resident:.1} | {peak:.1} |"
+                    "| {name}{tags} | {rate} | {cpu:.0} | {times} | {above} | {loss:.2} % | {resident:.1} | {peak:.1} |"
                 )?;
             }
+        }
+    }
+    for ((subject, _), outcome) in found.iter().zip(outcomes) {
+        if let Ok(figures) = outcome
+            && figures.readers > 0.0
+        {
+            let others = figures.cpu - figures.readers;
+            writeln!(out, "\nOf {}'s time, {others:.1} ns a line are outside its reader threads.", subject.name())?;
         }
     }
     Ok(())
@@ -282,6 +331,27 @@ fn write_table(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_loses_is_measured_anew_at_half_the_rate_until_it_does_not() {
+        let plan = Plan { workloads: Vec::new(), subjects: Vec::new(), rounds: 3, seconds: 1, flat_out: false };
+        let mut run = Run { rate: 64, outcome: Ok(Vec::new()) };
+        let lost = |loss| Ok(Figures { loss, ..Figures::default() });
+        for (outcome, rate, kept) in [
+            (lost(0.0), 64, 1),
+            (lost(0.1), 32, 0),
+            (lost(0.1), 16, 0),
+            (lost(0.0), 16, 1),
+            (lost(0.1), 8, 0),
+            (lost(0.1), 4, 0),
+            (lost(0.1), 2, 0),
+            // No lower than that: what it loses then is shown.
+            (lost(0.1), 2, 1),
+        ] {
+            run.add(outcome, &plan, 64);
+            assert_eq!((run.rate, run.outcome.as_ref().map(Vec::len)), (rate, Ok(kept)));
+        }
+    }
 
     #[test]
     fn the_median_is_the_middle_or_between_the_two_middle_ones() {

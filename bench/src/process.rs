@@ -64,6 +64,24 @@ impl Process {
         sys::cpu_time(self.child.id())
     }
 
+    /// The same of its threads of that name.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn cpu_time_of(&self, thread: &str) -> io::Result<Duration> {
+        let mut total = Duration::ZERO;
+        for entry in fs::read_dir(format!("/proc/{}/task", self.child.id()))?.flatten() {
+            // Threads may end meanwhile.
+            let read = |file| fs::read_to_string(entry.path().join(file)).unwrap_or_default();
+            if read("comm").trim_end() == thread {
+                total += Duration::from_nanos(
+                    read("schedstat").split(' ').next().map_or(0, |time| time.parse().unwrap_or(0)),
+                );
+            }
+        }
+        Ok(total)
+    }
+
     /// Its memory.
     ///
     /// # Errors

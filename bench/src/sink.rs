@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::send::Target;
 use crate::sys::{self, Ring};
 
-/// The receive buffer that hornpipe asks for, too.
-const BUFFER: i32 = 4 << 20;
+/// The receive buffer that hornpipe asks for, too, and that peers get where they have an option for it.
+pub(crate) const BUFFER: i32 = 4 << 20;
 
 /// Receives for ever. After a second without a datagram it writes how many there have been.
 ///

@@ -9,6 +9,7 @@ use std::process::Command;
 use clap::ValueEnum;
 
 use crate::send::Target;
+use crate::sink::BUFFER;
 
 /// A program that takes StatsD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -121,6 +122,7 @@ impl Subject {
                     Target::Unix(path) => (String::new(), path.display().to_string()),
                 };
                 command.args(["--statsd.listen-tcp=", "--web.listen-address=127.0.0.1:0", "--log.level=error"]);
+                command.arg(format!("--statsd.read-buffer={BUFFER}"));
                 command.arg(format!("--statsd.listen-udp={udp}")).arg(format!("--statsd.listen-unixgram={unix}"));
             }
             Subject::Etsy => {
@@ -183,7 +185,7 @@ fn hornpipe_config(task: &Task<'_>) -> String {
 fn otelcol_config(task: &Task<'_>) -> String {
     format!(
         "receivers:\n  statsd:\n    endpoint: \"{}\"\n    transport: {}\n    aggregation_interval: {}s\n    \
-         timer_histogram_mapping: [{{statsd_type: timing, observer_type: histogram}}]\n\
+         socket_buffer_size: {BUFFER}\n    timer_histogram_mapping: [{{statsd_type: timing, observer_type: histogram}}]\n\
          exporters:\n  nop:\n\
          service:\n  telemetry: {{metrics: {{level: none}}, logs: {{level: error}}}}\n  \
          pipelines: {{metrics: {{receivers: [statsd], exporters: [nop]}}}}\n",
