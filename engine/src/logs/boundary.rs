@@ -61,17 +61,22 @@ impl Boundary {
     }
 
     /// True where the line begins a record.
-    pub(super) fn starts(&self, line: &[u8]) -> bool {
+    pub fn starts(&self, line: &[u8]) -> bool {
         matches!(&self.kind, Kind::Start(pattern) if pattern.is_match(line))
     }
 
     /// True where the line ends a record.
-    pub(super) fn ends(&self, line: &[u8]) -> bool {
+    pub fn ends(&self, line: &[u8]) -> bool {
         matches!(&self.kind, Kind::End(pattern) if pattern.is_match(line))
     }
 
-    /// The line as it stands in the record: without what the pattern matched, where that was asked for.
-    pub(super) fn kept<'l>(&self, line: Cow<'l, [u8]>) -> Cow<'l, [u8]> {
+    /// True where what the pattern matches is left out.
+    pub fn omits(&self) -> bool {
+        self.omit
+    }
+
+    /// The line, or a whole record, as it is to be: without what the pattern matched, where that was asked for.
+    pub fn kept<'l>(&self, line: Cow<'l, [u8]>) -> Cow<'l, [u8]> {
         if !self.omit {
             return line;
         }

@@ -4,17 +4,18 @@ use std::path::PathBuf;
 
 use hornpipe_engine::component::{BuildContext, BuildError, ComponentType, Receiver, ReceiverConfig};
 use hornpipe_engine::config::{ByteSize, Duration, Report};
+use hornpipe_engine::logs::{Boundary, Rules};
 use hornpipe_model::{LogSource, Signal};
-use regex::bytes::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::agent::AgentLog;
 use crate::encoding::Encoding;
 use crate::find::Finder;
 use crate::handle::Compression;
 use crate::receiver::FilelogReceiver;
-use crate::splitter::{Multiline, Splitter};
-use crate::tailer::{FileSet, Options, Start};
+use crate::splitter::Splitter;
+use crate::tailer::{FileSet, Options, Says, Start};
 
 /// The Collector's least fingerprint.
 const SMALLEST_FINGERPRINT: u64 = 16;
@@ -68,6 +69,11 @@ pub struct FilelogConfig {
     pub max_concurrent_files: usize,
     /// The files' encoding: `utf-8`, `utf-16le`, `utf-16be`, `shift-jis`, `latin1`, or `raw` for bytes that are not looked at.
     pub encoding: Encoding,
+    /// Whether records say their file's name: `log.file.name` over OTLP, the tag `filename` at Datadog.
+    pub include_file_name: bool,
+    /// Whether records say their file's path: `log.file.path` over OTLP, the tag `dirname` at Datadog. (In the Collector this is
+    /// off unless set.) The `multiline` processor tells files apart by what is said here.
+    pub include_file_path: bool,
     /// What makes several lines one record. Set one of the two patterns, or none.
     pub multiline: MultilineConfig,
     /// How long an incomplete record waits for its rest after the file grew last; `0s` means for ever.
@@ -80,6 +86,9 @@ pub struct FilelogConfig {
     pub source: String,
     /// Tags of the records, such as `env:prod`; attributes over OTLP.
     pub tags: Vec<String>,
+    /// Files as the Datadog Agent's `logs:` list has them, beside those of `include`: an entry of its `conf.d` can stand here as it
+    /// is.
+    pub logs: Vec<AgentLog>,
 }
 
 impl Default for FilelogConfig {
@@ -93,12 +102,15 @@ impl Default for FilelogConfig {
             max_log_size: ByteSize::mib(1),
             max_concurrent_files: 1_024,
             encoding: Encoding::default(),
+            include_file_name: true,
+            include_file_path: true,
             multiline: MultilineConfig::default(),
             force_flush_period: Duration::from_millis(500),
             compression: Compression::default(),
             service: String::new(),
             source: String::new(),
             tags: Vec::new(),
+            logs: Vec::new(),
         }
     }
 }
@@ -112,7 +124,7 @@ impl ComponentType for FilelogConfig {
 
 impl ReceiverConfig for FilelogConfig {
     fn validate(&self, report: &mut Report) {
-        if self.include.is_empty() {
+        if self.include.is_empty() && self.logs.is_empty() {
             report.error_with_help(
                 "include",
                 "names no file",
@@ -126,19 +138,24 @@ impl ReceiverConfig for FilelogConfig {
         if !between(self.max_log_size, 1_024, LARGEST_RECORD) {
             report.error("max_log_size", "must be from 1KiB to 64MiB");
         }
+        if self.include_file_path && !self.include_file_name {
+            report.warning("include_file_name", "has no effect beside include_file_path: a path has the name in it");
+        }
         if self.max_concurrent_files == 0 {
             report.error("max_concurrent_files", "must be at least 1");
         }
         if self.poll_interval.is_zero() {
             report.error("poll_interval", "must be more than 0s");
         }
-        for error in self.compile().err().into_iter().flatten() {
-            report.error(&error.option, error.message);
-        }
+        self.compile(report);
     }
 
     fn build(&self, context: BuildContext) -> Result<Box<dyn Receiver>, BuildError> {
-        let (finder, sets) = self.compile().map_err(|mut errors| errors.remove(0))?;
+        let mut report = Report::new();
+        let (finder, sets) = self.compile(&mut report);
+        if let Some(problem) = report.problems().iter().find(|_| report.has_errors()) {
+            return Err(BuildError::new(problem.path.clone(), problem.message.clone()));
+        }
         Ok(Box::new(FilelogReceiver::new(self.options(), self.poll_interval.get(), finder, sets, context)))
     }
 }
@@ -150,67 +167,71 @@ impl FilelogConfig {
             max_open: self.max_concurrent_files,
             force_flush: Some(self.force_flush_period.get()).filter(|period| !period.is_zero()),
             compression: self.compression,
+            says: match (self.include_file_path, self.include_file_name) {
+                (true, _) => Says::Path,
+                (false, true) => Says::Name,
+                (false, false) => Says::Nothing,
+            },
         }
     }
 
-    /// The patterns and file sets; or all that is wrong with them, at least one.
-    fn compile(&self) -> Result<(Finder, Vec<FileSet>), Vec<BuildError>> {
-        let mut errors = Vec::new();
-        let mut finder = Finder::default();
-        if let Err((pattern, problem)) = finder.add_set(&self.include, &self.exclude) {
-            let list =
-                if self.include.contains(&pattern) { ("include", &self.include) } else { ("exclude", &self.exclude) };
-            let index = list.1.iter().position(|known| *known == pattern);
-            let option = index.map_or(list.0.to_owned(), |index| format!("{}[{index}]", list.0));
-            errors.push(BuildError::new(option, format!("{pattern:?} is no pattern of paths: {problem}")));
+    /// The patterns and file sets. What cannot be used goes to the report.
+    fn compile(&self, report: &mut Report) -> (Finder, Vec<FileSet>) {
+        let (mut finder, mut sets) = (Finder::default(), Vec::new());
+        if !self.include.is_empty() {
+            self.add_paths(&mut finder, &self.include, &self.exclude, |list, index| format!("{list}.{index}"), report);
+            sets.push(self.file_set(report));
         }
-        let multiline = self.multiline.compile().unwrap_or_else(|error| {
-            errors.push(error);
-            None
-        });
-        if !errors.is_empty() {
-            return Err(errors);
+        for (index, log) in self.logs.iter().enumerate() {
+            let at = format!("logs.{index}");
+            let option = |list: &str, index| match list {
+                "include" => format!("{at}.path"),
+                _ => format!("{at}.exclude_paths.{index}"),
+            };
+            self.add_paths(&mut finder, std::slice::from_ref(&log.path), &log.exclude_paths, option, report);
+            sets.push(log.file_set(self.max_log_size.as_usize(), &at, report));
         }
-        let splitter = Splitter {
-            encoding: self.encoding,
-            multiline,
-            omits_pattern: self.multiline.omit_pattern,
-            max_bytes: self.max_log_size.as_usize(),
-        };
+        (finder, sets)
+    }
+
+    fn add_paths(
+        &self,
+        finder: &mut Finder,
+        include: &[String],
+        exclude: &[String],
+        option: impl Fn(&str, usize) -> String,
+        report: &mut Report,
+    ) {
+        if let Err((pattern, problem)) = finder.add_set(include, exclude) {
+            let index = |list: &[String]| list.iter().position(|known| *known == pattern);
+            let at = match index(include) {
+                Some(index) => option("include", index),
+                None => option("exclude", index(exclude).unwrap_or_default()),
+            };
+            report.error(&at, format!("{pattern:?} is no pattern of paths: {problem}"));
+        }
+    }
+
+    /// The set that the receiver's own options describe.
+    fn file_set(&self, report: &mut Report) -> FileSet {
+        let MultilineConfig { line_start_pattern, line_end_pattern, omit_pattern } = &self.multiline;
+        let is_joined = !line_start_pattern.is_empty() || !line_end_pattern.is_empty();
+        let boundary = is_joined
+            .then(|| Boundary::from_options(line_start_pattern, line_end_pattern, *omit_pattern, "multiline", report));
         let start = match self.start_at {
             StartAt::End => Start::End,
             StartAt::Beginning => Start::Beginning,
         };
         let source = LogSource {
-            path: String::new(),
             service: self.service.clone(),
             source: self.source.clone(),
             tags: self.tags.iter().collect(),
+            ..LogSource::default()
         };
-        Ok((finder, vec![FileSet { splitter, start, source }]))
+        let max_bytes = self.max_log_size.as_usize();
+        let splitter = Splitter { encoding: self.encoding, boundary: boundary.flatten(), max_bytes };
+        FileSet { splitter, rules: Rules::default(), start, source }
     }
-}
-
-impl MultilineConfig {
-    fn compile(&self) -> Result<Option<Multiline>, BuildError> {
-        match (self.line_start_pattern.as_str(), self.line_end_pattern.as_str()) {
-            ("", "") => Ok(None),
-            (start, "") => regex("multiline.line_start_pattern", start, &format!("^(?:{start})"))
-                .map(|regex| Some(Multiline::Start(regex))),
-            ("", end) => regex("multiline.line_end_pattern", end, end).map(|regex| Some(Multiline::End(regex))),
-            _ => Err(BuildError::new("multiline", "only one of line_start_pattern and line_end_pattern can be set")),
-        }
-    }
-}
-
-fn regex(option: &str, written: &str, pattern: &str) -> Result<Regex, BuildError> {
-    // What is wrong is told of the pattern as it was written, not as it is used.
-    let checked = Regex::new(written).and_then(|_| Regex::new(pattern));
-    checked.map_err(|error| {
-        let words = error.to_string();
-        let reason = words.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
-        BuildError::new(option, format!("not a regular expression: {reason}"))
-    })
 }
 
 /// Where a receiver's checkpoint is below the state directory.
@@ -252,8 +273,8 @@ mod tests {
     fn what_cannot_work_is_refused_with_its_place() {
         for (json, path, words) in [
             ("{}", "include", "names no file"),
-            (r#"{"include": ["/a", "/b[x"]}"#, "include[1]", "\"/b[x\" is no pattern of paths: unclosed"),
-            (r#"{"include": ["/a"], "exclude": ["[x"]}"#, "exclude[0]", "is no pattern"),
+            (r#"{"include": ["/a", "/b[x"]}"#, "include.1", "\"/b[x\" is no pattern of paths: unclosed"),
+            (r#"{"include": ["/a"], "exclude": ["[x"]}"#, "exclude.0", "is no pattern"),
             (r#"{"include": ["/a"], "fingerprint_size": 15}"#, "fingerprint_size", "16B"),
             (r#"{"include": ["/a"], "max_log_size": 15}"#, "max_log_size", "1KiB"),
             (r#"{"include": ["/a"], "max_concurrent_files": 0}"#, "max_concurrent_files", "at least 1"),
@@ -261,12 +282,23 @@ mod tests {
             (
                 r#"{"include": ["/a"], "multiline": {"line_start_pattern": "a("}}"#,
                 "multiline.line_start_pattern",
-                "not a regular expression: unclosed group",
+                "unclosed group",
             ),
             (
                 r#"{"include": ["/a"], "multiline": {"line_start_pattern": "a", "line_end_pattern": "b"}}"#,
-                "multiline",
+                "multiline.line_end_pattern",
                 "only one of",
+            ),
+        ] {
+            let found = problems(json);
+            assert!(found.len() == 1 && found[0].0 == path && found[0].1.contains(words), "{json}: {found:?}");
+        }
+        for (json, path, words) in [
+            (r#"{"logs": [{"type": "file", "path": "/b[x"}]}"#, "logs.0.path", "is no pattern"),
+            (
+                r#"{"logs": [{"type": "file", "path": "/b", "log_processing_rules": [{"type": "multi_line", "name": "x", "pattern": "("}]}]}"#,
+                "logs.0.log_processing_rules.0.pattern",
+                "unclosed group",
             ),
         ] {
             let found = problems(json);

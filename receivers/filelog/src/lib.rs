@@ -13,6 +13,7 @@
 //! All that touches a disk is done in steps (`core`) on a thread for such work; everything but `receiver` is free of the
 //! runtime.
 
+mod agent;
 mod checkpoint;
 mod config;
 mod core;
@@ -32,6 +33,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use agent::{AgentLog, AgentLogKind, StartPosition};
 pub use config::{FilelogConfig, MultilineConfig, StartAt};
 pub use encoding::Encoding;
 pub use handle::Compression;

@@ -44,6 +44,14 @@ impl Progress {
         self.recent.push_back(end);
     }
 
+    /// What there was up to `end` was dropped and counted: nothing of it goes on its way.
+    pub(crate) fn passed_over(&mut self, end: Mark) -> bool {
+        if !self.is_stuck {
+            self.in_flight.push_back(Segment { batch: BatchId::MAX, end, is_settled: true });
+        }
+        self.advance()
+    }
+
     /// A batch is settled, or is lost and never will be. True when the settled prefix has grown.
     pub(crate) fn settle(&mut self, batch: BatchId, is_settled: bool) -> bool {
         if let Some(index) = self.in_flight.iter().position(|segment| segment.batch == batch) {
@@ -56,6 +64,10 @@ impl Progress {
                 self.is_stuck = true;
             }
         }
+        self.advance()
+    }
+
+    fn advance(&mut self) -> bool {
         let before = self.settled;
         while let Some(segment) = self.in_flight.pop_front_if(|segment| segment.is_settled) {
             self.settled = segment.end;
@@ -112,6 +124,14 @@ mod tests {
         assert!(progress.settle(2, true));
         assert_eq!(progress.settled(), mark(30));
         assert!(!progress.settle(7, true), "another file's batch");
+    }
+
+    #[test]
+    fn what_is_passed_over_is_settled_once_all_before_it_is() {
+        let mut progress = sent(&[10]);
+        assert!(!progress.passed_over(mark(20)));
+        assert!(progress.settle(0, true) && progress.passed_over(mark(30)));
+        assert_eq!(progress.settled(), mark(30));
     }
 
     #[test]

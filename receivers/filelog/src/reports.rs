@@ -9,6 +9,7 @@ use std::time::Duration;
 use hornpipe_engine::RateLimit;
 use hornpipe_engine::component::BuildContext;
 use hornpipe_engine::telemetry::{Counter, Status};
+use hornpipe_model::Signal;
 
 use crate::core::News;
 use crate::tail::Counts;
@@ -73,6 +74,11 @@ impl Reports {
         self.parts.add(counts.parts);
         self.nul_bytes.add(counts.nul_bytes);
         self.lost_bytes.add(counts.lost_bytes);
+        let counters = self.context.telemetry.signal(Signal::Logs);
+        for (reason, records) in counts.dropped {
+            counters.received.add(records);
+            counters.dropped(reason, records);
+        }
     }
 
     pub(crate) fn store_opened(&self, path: &Path, damaged: usize) {

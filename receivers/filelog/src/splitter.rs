@@ -1,38 +1,26 @@
 //! Cuts a file's bytes into records.
 
-use std::ops::Range;
-
-use regex::bytes::Regex;
+use hornpipe_engine::logs::Boundary;
 
 use crate::encoding::Encoding;
-
-/// What makes several lines one record.
-#[derive(Clone, Debug)]
-pub(crate) enum Multiline {
-    /// A record begins with each line that matches.
-    Start(Regex),
-    /// A record ends with each line that matches.
-    End(Regex),
-}
 
 /// How a file's bytes are cut.
 #[derive(Clone, Debug)]
 pub(crate) struct Splitter {
     pub(crate) encoding: Encoding,
-    pub(crate) multiline: Option<Multiline>,
-    /// True to leave out what the pattern of `multiline` matches.
-    pub(crate) omits_pattern: bool,
+    /// What makes several lines one record.
+    pub(crate) boundary: Option<Boundary>,
     /// Most bytes of a record; a longer one is cut into parts.
     pub(crate) max_bytes: usize,
 }
 
 /// A record in the data.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     /// How many bytes it takes from the data, line break included.
     pub(crate) consumed: usize,
-    /// What of these is its text.
-    pub(crate) text: Range<usize>,
+    /// How many of these are its text.
+    pub(crate) text: usize,
     /// True where it is longer than allowed, and this is not its last part.
     pub(crate) continues: bool,
 }
@@ -47,34 +35,27 @@ impl Splitter {
         if text > self.max_bytes {
             let cut = self.encoding.cut(data, self.max_bytes);
             *scanned = scanned.saturating_sub(cut);
-            return Some(Record { consumed: cut, text: 0..cut, continues: true });
+            return Some(Record { consumed: cut, text: cut, continues: true });
         }
         if end.is_none() && (!flush || data.is_empty()) {
             return None;
         }
         *scanned = 0;
-        Some(Record { consumed: complete, text: self.omit(data, 0..text), continues: false })
+        Some(Record { consumed: complete, text, continues: false })
     }
 
     /// Where the record ends, line break included.
     fn find_end(&self, data: &[u8], scanned: &mut usize) -> Option<usize> {
-        let unit = self.encoding.unit();
         loop {
             let line_start = *scanned;
-            let line_end = self.encoding.find_newline(data, line_start)? + unit;
-            let line = self.encoding.without_newline(data.get(line_start..line_end)?);
-            match &self.multiline {
-                None => return Some(line_end),
-                Some(Multiline::Start(pattern)) => {
-                    if line_start > 0 && pattern.is_match(&self.encoding.text(line)) {
-                        return Some(line_start);
-                    }
-                }
-                Some(Multiline::End(pattern)) => {
-                    if pattern.is_match(&self.encoding.text(line)) {
-                        return Some(line_end);
-                    }
-                }
+            let line_end = self.encoding.find_newline(data, line_start)? + self.encoding.unit();
+            let Some(boundary) = &self.boundary else { return Some(line_end) };
+            let line = self.encoding.text(self.encoding.without_newline(data.get(line_start..line_end)?));
+            if line_start > 0 && boundary.starts(&line) {
+                return Some(line_start);
+            }
+            if boundary.ends(&line) {
+                return Some(line_end);
             }
             *scanned = line_end;
         }
@@ -82,46 +63,27 @@ impl Splitter {
 
     /// Where the last line starts, which has no line break yet, if another record begins with it.
     fn last_line_start(&self, data: &[u8], line_start: usize) -> Option<usize> {
-        let Some(Multiline::Start(pattern)) = &self.multiline else { return None };
         let line = data.get(line_start..).filter(|_| line_start > 0)?;
-        pattern.is_match(&self.encoding.text(line)).then_some(line_start)
-    }
-
-    /// What is left of a record without the text that the pattern matches. A record of an encoding other than UTF-8 keeps it:
-    /// a place in the decoded text is none in the bytes.
-    fn omit(&self, data: &[u8], text: Range<usize>) -> Range<usize> {
-        let Some(multiline) = self.multiline.as_ref().filter(|_| self.omits_pattern) else { return text };
-        let record = data.get(text.clone()).unwrap_or_default();
-        match multiline {
-            Multiline::Start(pattern) => match pattern.find(record) {
-                Some(found) if found.start() == 0 => text.start + found.end()..text.end,
-                _ => text,
-            },
-            Multiline::End(pattern) => {
-                let last_line = memchr::memrchr(b'\n', record).map_or(0, |at| at + 1);
-                match pattern.find(record.get(last_line..).unwrap_or_default()) {
-                    Some(found) => text.start..text.start + last_line + found.start(),
-                    None => text,
-                }
-            }
-        }
+        self.boundary.as_ref()?.starts(&self.encoding.text(line)).then_some(line_start)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use hornpipe_engine::config::Report;
+
     use super::*;
 
-    fn splitter(multiline: Option<Multiline>, max_bytes: usize) -> Splitter {
-        Splitter { encoding: Encoding::Utf8, multiline, omits_pattern: false, max_bytes }
+    fn splitter(boundary: Option<Boundary>, max_bytes: usize) -> Splitter {
+        Splitter { encoding: Encoding::Utf8, boundary, max_bytes }
     }
 
-    fn start(pattern: &str) -> Option<Multiline> {
-        Some(Multiline::Start(Regex::new(&format!("^(?:{pattern})")).unwrap()))
+    fn start(pattern: &str) -> Option<Boundary> {
+        Boundary::from_options(pattern, "", false, "multiline", &mut Report::new())
     }
 
-    fn end(pattern: &str) -> Option<Multiline> {
-        Some(Multiline::End(Regex::new(pattern).unwrap()))
+    fn end(pattern: &str) -> Option<Boundary> {
+        Boundary::from_options("", pattern, false, "multiline", &mut Report::new())
     }
 
     /// The records of a text that comes in pieces of `step` bytes, then a flush; parts that go on end with `~`.
@@ -133,7 +95,7 @@ mod tests {
             data.extend_from_slice(piece.unwrap_or_default());
             while let Some(record) = splitter.next(&data, &mut scanned, piece.is_none()) {
                 let mark = if record.continues { "~" } else { "" };
-                records.push(format!("{}{mark}", String::from_utf8_lossy(&data[record.text])));
+                records.push(format!("{}{mark}", String::from_utf8_lossy(&data[..record.text])));
                 data.drain(..record.consumed);
             }
             if piece.is_none() {
@@ -146,7 +108,7 @@ mod tests {
     #[test]
     fn records_are_the_same_however_the_bytes_come() {
         let date = r"\[\d{4}-\d{2}-\d{2}";
-        for (multiline, max_bytes, text, expected) in [
+        for (boundary, max_bytes, text, expected) in [
             (None, 100, "a\nb\r\n\nc", &["a", "b", "", "c"][..]),
             (None, 3, "abcdefgh\nij\n", &["abc~", "def~", "gh", "ij"]),
             (None, 3, "abc\nabcd\n", &["abc", "abc~", "d"]),
@@ -164,18 +126,8 @@ mod tests {
             (None, 100, "", &[]),
         ] {
             for step in [1, 2, 3, 7, 1000] {
-                assert_eq!(split(&splitter(multiline.clone(), max_bytes), text, step), expected, "{text:?} by {step}");
+                assert_eq!(split(&splitter(boundary.clone(), max_bytes), text, step), expected, "{text:?} by {step}");
             }
-        }
-    }
-
-    #[test]
-    fn the_pattern_can_be_left_out() {
-        for (multiline, text, expected) in
-            [(start("#+ "), "# a\nb\n## c\n", &["a\nb", "c"][..]), (end("--$"), "a\nb--\nc--\n", &["a\nb", "c"])]
-        {
-            let splitter = Splitter { omits_pattern: true, ..splitter(multiline, 100) };
-            assert_eq!(split(&splitter, text, 100), expected);
         }
     }
 
@@ -186,9 +138,9 @@ mod tests {
         let splitter = Splitter { encoding: Encoding::Utf16Le, ..splitter(start(r"\[\d{4}"), 1000) };
         let mut scanned = 0;
         let first = splitter.next(&text, &mut scanned, false).unwrap();
-        assert_eq!(Encoding::Utf16Le.body(&text[first.text]).text().unwrap(), "[2026-01-02] a\r\n  ä");
+        assert_eq!(Encoding::Utf16Le.body(&text[..first.text]).text().unwrap(), "[2026-01-02] a\r\n  ä");
         assert_eq!(splitter.next(&text[first.consumed..], &mut scanned, false), None, "the last record may go on");
         let last = splitter.next(&text[first.consumed..], &mut scanned, true).unwrap();
-        assert_eq!(Encoding::Utf16Le.body(&text[first.consumed..][last.text]).text().unwrap(), "[2026-01-03] b");
+        assert_eq!(Encoding::Utf16Le.body(&text[first.consumed..][..last.text]).text().unwrap(), "[2026-01-03] b");
     }
 }

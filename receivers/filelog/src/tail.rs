@@ -3,11 +3,13 @@
 //! A content is what a writer wrote into one file from its beginning. It outlives its file's name (rename) and, with
 //! copytruncate, even the file: its copy goes on where the original was truncated.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hornpipe_engine::logs::{PART, Part};
+use hornpipe_engine::Reason;
+use hornpipe_engine::logs::{PART, Part, Rules, Verdict};
 use hornpipe_model::{Body, Log, LogSource, Timestamp, Value};
 
 use crate::encoding::Encoding;
@@ -67,6 +69,7 @@ pub(crate) struct Tail {
 /// What it takes to make records of bytes.
 pub(crate) struct Reading<'a> {
     pub(crate) splitter: &'a Splitter,
+    pub(crate) rules: &'a Rules,
     pub(crate) observed: Timestamp,
     pub(crate) now: Duration,
     /// Most bytes to read at once.
@@ -78,7 +81,7 @@ pub(crate) struct Reading<'a> {
 }
 
 /// What reading counts beside records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Bytes of content read.
     pub(crate) bytes: u64,
@@ -90,6 +93,8 @@ pub(crate) struct Counts {
     pub(crate) nul_bytes: u64,
     /// Bytes that were in a file and gone before they were read.
     pub(crate) lost_bytes: u64,
+    /// Records that a rule dropped, by its reason.
+    pub(crate) dropped: BTreeMap<Reason, u64>,
 }
 
 /// What became of an attempt to read.
@@ -232,6 +237,11 @@ impl Tail {
         Ok(read == window && self.kept.ends_with(&before))
     }
 
+    /// True when the open file has something else than what was read, or cannot be read.
+    pub(crate) fn is_other(&mut self) -> bool {
+        !self.is_intact().unwrap_or(false)
+    }
+
     /// Reads on from the open file and makes records of what is complete.
     pub(crate) fn read(&mut self, reading: &mut Reading<'_>) -> std::io::Result<ReadOutcome> {
         let Some(handle) = self.handle.as_mut() else { return Ok(ReadOutcome::End) };
@@ -298,9 +308,10 @@ impl Tail {
             }
             let rest = data.get(start..).unwrap_or_default();
             let Some(record) = reading.splitter.next(rest, &mut self.scanned, flush) else { break };
-            let bytes = rest.get(record.text.clone()).unwrap_or_default();
-            let log = self.record(bytes, &record, reading);
-            reading.out.push(log);
+            let bytes = rest.get(..record.text).unwrap_or_default();
+            if let Some(log) = self.record(bytes, record, reading) {
+                reading.out.push(log);
+            }
             start += record.consumed;
         }
         self.keep(data, start, reading.limit);
@@ -329,25 +340,38 @@ impl Tail {
         self.kept.extend_from_slice(kept);
     }
 
-    fn record(&mut self, bytes: &[u8], record: &Record, reading: &mut Reading<'_>) -> Log {
-        let encoding = reading.splitter.encoding;
-        let body = encoding.body(bytes);
-        if encoding != Encoding::Raw && matches!(body, Body::Bytes(_)) {
-            reading.counts.invalid += 1;
-        }
-        let mut log = Log::new(body, reading.observed, Arc::clone(&self.source));
+    /// A record of bytes; none where a rule drops it, which is counted.
+    fn record(&mut self, bytes: &[u8], record: Record, reading: &mut Reading<'_>) -> Option<Log> {
         let part = match (self.is_split, record.continues) {
             (false, false) => Part::Whole,
             (false, true) => Part::First,
             (true, true) => Part::Middle,
             (true, false) => Part::Last,
         };
+        self.is_split = record.continues;
+        let Splitter { encoding, boundary, .. } = reading.splitter;
+        let body = if reading.rules.is_empty() && boundary.as_ref().is_none_or(|boundary| !boundary.omits()) {
+            encoding.body(bytes)
+        } else {
+            let text = encoding.text(bytes);
+            let text = boundary.as_ref().map_or(text.clone(), |boundary| boundary.kept(text));
+            match reading.rules.apply(&text) {
+                Verdict::Keep(text) => Body::from_bytes(text.into_owned()),
+                Verdict::Drop(reason) => {
+                    *reading.counts.dropped.entry(reason).or_default() += 1;
+                    return None;
+                }
+            }
+        };
+        if *encoding != Encoding::Raw && matches!(body, Body::Bytes(_)) {
+            reading.counts.invalid += 1;
+        }
+        let mut log = Log::new(body, reading.observed, Arc::clone(&self.source));
         if let Some(name) = part.name() {
             reading.counts.parts += 1;
             log.attributes.push((PART.to_owned(), Value::from(name)));
         }
-        self.is_split = record.continues;
-        log
+        Some(log)
     }
 
     fn extend_head(&mut self, data: &[u8], fresh: usize, fingerprint_size: usize) {

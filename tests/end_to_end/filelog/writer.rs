@@ -67,7 +67,9 @@ impl Writer {
     }
 
     fn shift(&self) {
-        for number in (1..9).rev().filter(|number| self.rotated(*number).exists()) {
+        // None is ever overwritten: what an administrator deletes unread is lost to everybody.
+        let rotated = (1..).take_while(|number| self.rotated(*number).exists()).count() as u32;
+        for number in (1..=rotated).rev() {
             fs::rename(self.rotated(number), self.rotated(number + 1)).unwrap();
         }
     }

@@ -36,7 +36,10 @@ impl<'a> SourceAttributes<'a> {
         let mut all = SourceAttributes::default();
         if !source.path.is_empty() {
             let name = source.path.rsplit('/').next().unwrap_or_default();
-            all.add(FILE_PATH, |bytes| put_pair(bytes, ATTRIBUTES, FILE_PATH, &source.path));
+            // A receiver that is told not to say the path leaves the name.
+            if source.path.contains('/') {
+                all.add(FILE_PATH, |bytes| put_pair(bytes, ATTRIBUTES, FILE_PATH, &source.path));
+            }
             all.add(FILE_NAME, |bytes| put_pair(bytes, ATTRIBUTES, FILE_NAME, name));
         }
         for pairs in grouped(&source.tags) {

@@ -8,9 +8,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashSet;
+use hornpipe_model::LogSource;
 
 use super::{FileSet, Found, NO_DEVICE, Note, Start, Tailer, truncate, unlike_any};
 use crate::handle::{Handle, Key, Look, Meta};
@@ -88,12 +90,13 @@ impl Tailer {
         let head = handle.head(self.options.fingerprint_size)?;
         let start = self.sets.get(set).map(|set: &FileSet| set.start).unwrap_or(Start::Beginning);
         let succeeds = self.before.get(path).copied().filter(|key| *key != meta.key);
-        let verdict = self.judge(&mut handle, meta, succeeds, &head)?;
+        let is_forced = !self.has_scanned && matches!(start, Start::AlwaysEnd | Start::AlwaysBeginning);
+        let verdict = if is_forced { Verdict::New } else { self.judge(&mut handle, meta, succeeds, &head)? };
         match verdict {
             Verdict::New => {
                 let mut tail = self.new_tail(set, path, meta.key);
                 tail.succeeds = succeeds;
-                let at_end = start == Start::End && self.is_first_start;
+                let at_end = start == Start::AlwaysEnd || (start == Start::End && self.is_first_start);
                 if at_end && !self.has_scanned {
                     let size = handle.length()?.unwrap_or(meta.look.size);
                     tail.start_at_end(&mut handle, size, self.options.fingerprint_size)?;
@@ -178,7 +181,8 @@ impl Tailer {
         let was = tail.path.clone();
         if tail.key.device == NO_DEVICE {
             let source = self.sets.get(set).map(|set| set.source.clone()).unwrap_or_default();
-            tail.source = hornpipe_model::LogSource { path: tail.source.path.clone(), ..source }.into();
+            let path = self.options.says.of(&tail.origin);
+            tail.source = Arc::new(LogSource { path, ..source });
         }
         tail.set = set;
         if tail.has_pending() && tail.position() > end {

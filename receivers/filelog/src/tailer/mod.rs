@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
+use hornpipe_engine::logs::Rules;
 use hornpipe_model::{Log, LogSource, Timestamp};
 
 use crate::fingerprint::{Head, HeadHash, Mark};
@@ -46,20 +47,45 @@ pub(crate) enum Start {
     End,
     /// From its beginning.
     Beginning,
+    /// From its end at every start.
+    AlwaysEnd,
+    /// From its beginning at every start.
+    AlwaysBeginning,
 }
 
 /// What files of one set have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct FileSet {
     pub(crate) splitter: Splitter,
+    /// What becomes of its records.
+    pub(crate) rules: Rules,
     pub(crate) start: Start,
     /// What their records say of their source, beside the path.
     pub(crate) source: LogSource,
 }
 
+/// What records say of their file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    Path,
+    Name,
+    Nothing,
+}
+
+impl Says {
+    fn of(self, path: &Path) -> String {
+        match self {
+            Says::Path => path.to_string_lossy().into_owned(),
+            Says::Name => path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            Says::Nothing => String::new(),
+        }
+    }
+}
+
 /// What all sets have in common.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
+    pub(crate) says: Says,
     pub(crate) fingerprint_size: usize,
     pub(crate) max_open: usize,
     /// How long an incomplete record waits for its rest; `None` for ever.
@@ -341,7 +367,7 @@ impl Tailer {
             self.fail(id, error);
             return;
         }
-        let before = self.out.len();
+        let before = (self.out.len(), self.counts.dropped.clone());
         let head_before = self.tails.get(&id).map_or(0, |tail| tail.head.len());
         match self.read_open(id) {
             Ok(ReadOutcome::More) => self.queue(id, false),
@@ -349,7 +375,7 @@ impl Tailer {
             Ok(ReadOutcome::Truncated) => self.truncated(id),
             Err(error) => self.fail(id, error),
         }
-        if self.out.len() > before {
+        if (self.out.len(), &self.counts.dropped) != (before.0, &before.1) {
             self.touched.push(id);
         }
         if self.tails.get(&id).is_some_and(|tail| tail.head.len() != head_before) {
@@ -365,8 +391,10 @@ impl Tailer {
     fn reading(&mut self, id: ContentId) -> Option<(&mut Tail, Reading<'_>)> {
         let Tailer { tails, ended, sets, scratch, out, counts, .. } = self;
         let tail = content(tails, ended, id)?;
+        let set = sets.get(tail.set)?;
         let reading = Reading {
-            splitter: &sets.get(tail.set)?.splitter,
+            splitter: &set.splitter,
+            rules: &set.rules,
             observed: self.observed,
             now: self.now,
             limit: BYTES_A_FILE,
@@ -396,11 +424,20 @@ impl Tailer {
     /// Makes a batch of what there is.
     fn cut(&mut self) -> Option<Cut> {
         let mut touched = std::mem::take(&mut self.touched);
-        if self.out.is_empty() {
-            return None;
-        }
         touched.sort_unstable();
         touched.dedup();
+        if self.out.is_empty() {
+            // Rules dropped all there was.
+            for id in touched {
+                if let Some(tail) = content(&mut self.tails, &mut self.ended, id) {
+                    let end = tail.sent_mark();
+                    if tail.progress.passed_over(end) {
+                        self.changed.insert(id);
+                    }
+                }
+            }
+            return None;
+        }
         let batch = self.next_batch;
         self.next_batch += 1;
         for id in &touched {
@@ -503,7 +540,7 @@ impl Tailer {
 
     fn new_tail(&mut self, set: usize, path: &Path, key: Key) -> Tail {
         let source = self.sets.get(set).map(|set| set.source.clone()).unwrap_or_default();
-        let source = LogSource { path: path.to_string_lossy().into_owned(), ..source };
+        let source = LogSource { path: self.options.says.of(path), ..source };
         let id = self.next_id;
         self.next_id += 1;
         let mut tail = Tail::new(id, set, path, key, Arc::new(source));

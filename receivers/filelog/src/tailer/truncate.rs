@@ -83,7 +83,34 @@ impl Tailer {
     pub(super) fn find_copy(&mut self, old: &Tail) -> Option<FoundCopy> {
         let held = self.copies.values().filter(|copy| copy.of == old.id).map(|copy| copy.path.clone());
         let held: Vec<PathBuf> = held.collect();
+        self.release_reused(&siblings(&old.path));
         held.into_iter().chain(siblings(&old.path)).find_map(|path| self.try_copy(old, path).ok().flatten())
+    }
+
+    /// Gives up the claims of contents whose files were closed and then deleted: their inodes are others' now.
+    fn release_reused(&mut self, paths: &[PathBuf]) {
+        for path in paths {
+            let key = fs::metadata(path).ok().map(|metadata| Meta::from(&metadata).key);
+            let Some(id) = key.and_then(|key| self.by_key.get(&key).copied()) else { continue };
+            // A file that is where it was is no other; if it has something else, it was truncated.
+            let is_elsewhere = |tail: &Tail| tail.handle.is_none() && tail.path != *path;
+            if self.tails.get(&id).is_some_and(is_elsewhere)
+                && self.open(id).is_ok()
+                && self.tails.get_mut(&id).is_some_and(|tail| tail.is_other())
+            {
+                self.release(id);
+            }
+        }
+    }
+
+    /// A content has no file any more, and the file that has its key is none that we know.
+    fn release(&mut self, id: ContentId) {
+        if let Some(mut tail) = self.tails.remove(&id) {
+            self.by_key.remove(&tail.key);
+            tail.handle = None;
+            self.ended.push(tail);
+            self.flush(id);
+        }
     }
 
     fn try_copy(&self, old: &Tail, path: PathBuf) -> io::Result<Option<FoundCopy>> {

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hornpipe_engine::logs::Rules;
 use hornpipe_model::{Log, LogSource, Timestamp};
 
 use super::Directory;
@@ -14,7 +15,7 @@ use crate::find::Finder;
 use crate::handle::Compression;
 use crate::progress::BatchId;
 use crate::splitter::Splitter;
-use crate::tailer::{FileSet, Note, Options, Saved, Start, Tailer};
+use crate::tailer::{FileSet, Note, Options, Saved, Says, Start, Tailer};
 
 /// The world of one test.
 pub(super) struct World {
@@ -22,6 +23,7 @@ pub(super) struct World {
     pub(super) pattern: String,
     pub(super) options: Options,
     pub(super) start: Start,
+    pub(super) rules: Rules,
     tailer: Option<Tailer>,
     /// What a checkpoint on disk would have.
     disk: Option<BTreeMap<u64, Saved>>,
@@ -43,12 +45,14 @@ impl World {
             directory: Directory::new(),
             pattern: pattern.to_owned(),
             options: Options {
+                says: Says::Path,
                 fingerprint_size: 1_000,
                 max_open: 100,
                 force_flush: Some(Duration::from_millis(500)),
                 compression: Compression::None,
             },
             start: Start::Beginning,
+            rules: Rules::default(),
             tailer: None,
             disk: None,
             now: Duration::from_secs(1_000),
@@ -118,8 +122,8 @@ impl World {
 
     /// Starts the tailer with what is on disk.
     pub(super) fn start(&mut self) {
-        let splitter = Splitter { encoding: Encoding::Utf8, multiline: None, omits_pattern: false, max_bytes: 1 << 20 };
-        let set = FileSet { splitter, start: self.start, source: LogSource::default() };
+        let splitter = Splitter { encoding: Encoding::Utf8, boundary: None, max_bytes: 1 << 20 };
+        let set = FileSet { splitter, rules: self.rules.clone(), start: self.start, source: LogSource::default() };
         let saved = self.disk.as_ref().map(|disk| disk.values().cloned().collect());
         self.tailer = Some(Tailer::new(vec![set], self.options, saved));
         self.scan();
