@@ -11,7 +11,7 @@ const CHAINS: [&[u8]; 2] = [
     b"The above exception was the direct cause of the following exception:",
 ];
 /// What the lines of an exception group begin with: of its traceback and message, and below its last member.
-const GROUP_LINE: &[u8] = b"  | ";
+const GROUP_LINE: &str = "  | ";
 const GROUP_END: &[u8] = b"    +--";
 
 /// How far a record's traceback has come.
@@ -112,39 +112,36 @@ pub struct Exception<'t> {
 }
 
 /// The exception that a Python traceback in the text ends with: of several that led to each other the last one, which is
-/// the one that was not caught.
+/// the one that was not caught; of a group the group itself.
 pub fn exception(text: &str) -> Option<Exception<'_>> {
-    let mut state = Traceback::None;
-    let (mut stacktrace, mut found) = (None, None);
-    let mut at = 0;
+    let (mut state, mut at) = (Traceback::None, 0);
+    let (mut stacktrace, mut exception) = (None, None);
+    let mut group_is_named = false;
     for line in text.split_inclusive('\n') {
         let content = line.trim_end_matches(['\n', '\r']);
         let before = state;
         state = before.after(content.as_bytes());
-        if stacktrace.is_none() && opens(content.as_bytes()) {
+        let is_in_frames = matches!(before, Traceback::Header | Traceback::Frames);
+        if opens(content.as_bytes()) {
+            group_is_named = false;
             let within = if state == Traceback::Group { 0 } else { content.len() - HEADER.len() };
-            stacktrace = text.get(at + within..);
-        }
-        if matches!(before, Traceback::Header | Traceback::Frames) && state == Traceback::Complete {
-            found = text.get(at..).map(|rest| (rest, false));
-        } else if before == Traceback::Group
-            && !matches!(found, Some((_, true)))
-            && let Some(inner) = content.as_bytes().strip_prefix(GROUP_LINE)
-            && is_exception(inner)
-        {
-            found = content.get(GROUP_LINE.len()..).map(|rest| (rest, true));
-        }
-        if opens(content.as_bytes()) && state == Traceback::Group {
-            // A group of its own begins; the one before led to it.
-            found = found.map(|(rest, _)| (rest, false));
+            stacktrace = stacktrace.or_else(|| text.get(at + within..));
+        } else if is_in_frames && state == Traceback::Complete {
+            // Its message may have more lines.
+            exception = text.get(at..);
+        } else if before == Traceback::Group && !group_is_named {
+            let named = content.strip_prefix(GROUP_LINE).filter(|inner| is_exception(inner.as_bytes()));
+            group_is_named = named.is_some();
+            exception = named.or(exception);
         }
         at += line.len();
     }
-    let (rest, _) = found?;
-    let (class, message) =
-        rest.split_once(": ").filter(|(class, _)| is_exception(class.as_bytes())).unwrap_or_else(|| {
-            let end = rest.find([':', '\n']).unwrap_or(rest.len());
-            (rest.get(..end).unwrap_or(rest), rest.get(end..).unwrap_or_default().trim_start_matches(':'))
-        });
-    Some(Exception { class, message: message.trim(), stacktrace: stacktrace?.trim_end() })
+    let (class, message) = class_and_message(exception?);
+    Some(Exception { class, message, stacktrace: stacktrace?.trim_end() })
+}
+
+fn class_and_message(exception: &str) -> (&str, &str) {
+    let end = exception.find([':', '\n', '\r']).unwrap_or(exception.len());
+    let (class, message) = exception.split_at(end);
+    (class, message.trim_start_matches(':').trim())
 }

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 /// Class and message of the exception of each traceback of a log.
@@ -56,4 +58,21 @@ fn the_stack_trace_goes_from_the_first_header_to_the_end() {
     let found = exception(text).unwrap();
     assert_eq!((found.class, found.message), ("B", "2"));
     assert_eq!(found.stacktrace, text[12..].trim_end());
+}
+
+#[test]
+fn a_group_that_led_to_another_exception_is_not_the_last() {
+    let text = "  + Exception Group Traceback (most recent call last):\n  |   File \"a.py\", line 1, in f\n  | ExceptionGroup: one\n\
+        \u{20}   +------------------------------------\n\nDuring handling of the above exception, another exception occurred:\n\n\
+        Traceback (most recent call last):\n  File \"b.py\", line 2, in g\nB: 2\n";
+    let found = exception(text).unwrap();
+    assert_eq!((found.class, found.message), ("B", "2"));
+    assert_eq!(found.stacktrace, text.trim_end());
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "(Traceback \\(most recent call last\\):|  \\| |  File \"|[aé: ]|\n){0,20}") {
+        let _ = exception(&text);
+    }
 }

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 #[test]
@@ -170,6 +172,37 @@ fn a_record_past_a_limit_is_split_between_lines_and_says_so() {
 fn another_text_may_stand_between_the_lines() {
     let how = Joining { joiner: b" | ".to_vec(), ..at_start("a") };
     assert_eq!(join(&how, ["a", "b"]), ["a | b"]);
+}
+
+proptest! {
+    #[test]
+    fn every_line_is_in_one_record_in_order_whatever_comes(
+        lines in proptest::collection::vec((0_usize..12, 0_u64..1_500), 0..60),
+        (max_lines, end_pattern) in (1_usize..8, any::<bool>()),
+    ) {
+        let vocabulary = [
+            "[2026-01-01] a", "[2026-01-01] b: Traceback (most recent call last):", "Traceback (most recent call last):",
+            "  File \"a.py\", line 1, in f", "    f()", "ValueError: no", "", "text;", "  + Exception Group Traceback (most recent call last):",
+            "  | ExceptionGroup: two", "    +------------------------------------",
+            "During handling of the above exception, another exception occurred:",
+        ];
+        let boundary = if end_pattern { boundary("", ";$", false) } else { boundary(DATE, "", false) };
+        let how = Joining { max_lines, ..Joining::at(boundary) };
+        let (mut joiner, mut records, mut now) = (Joiner::default(), Vec::new(), Duration::ZERO);
+        for (number, (line, pause)) in lines.iter().enumerate() {
+            now += Duration::from_millis(*pause);
+            joiner.expire(&how, now, &mut records);
+            let line = vocabulary[*line].as_bytes();
+            joiner.push(&how, Cow::Borrowed(line), Numbers(vec![number]), now, &mut records);
+            let emitted: usize = records.iter().map(|record: &Joined<Numbers>| record.lines).sum();
+            prop_assert_eq!(emitted + joiner.lines(), number + 1);
+        }
+        joiner.flush(&mut records);
+        prop_assert!(records.iter().all(|record| record.carried.0.is_sorted() && record.lines <= max_lines));
+        let mut numbers: Vec<usize> = records.into_iter().flat_map(|record| record.carried.0).collect();
+        numbers.sort_unstable();
+        prop_assert_eq!(numbers, (0..lines.len()).collect::<Vec<_>>());
+    }
 }
 
 #[test]
