@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use crate::backend::Backend;
 use crate::corpus::Corpus;
 use crate::load::{Load, Packing, Recipe};
 use crate::process::{Memory, Process};
@@ -18,9 +19,9 @@ use crate::subject::{Subject, Task};
 const SEED: u64 = 8_125;
 /// The name of hornpipe's threads that read sockets, as the kernel shows it.
 const READER: &str = "statsd-reader";
-/// The window of the measurements of memory, and how long they take: two windows and a half.
-const MEMORY_INTERVAL: u64 = 10;
-const MEMORY_SECONDS: u64 = 25;
+/// The window of the measurements of memory and of backends, and how long they take: two windows and a half.
+const LONG_INTERVAL: u64 = 10;
+const LONG_SECONDS: u64 = 25;
 /// The first lines, which make the series known, come no faster than this.
 const WARM_UP_RATE: u64 = 50_000;
 /// How often the rate is halved for a program that loses datagrams, until it loses none.
@@ -39,6 +40,8 @@ pub enum Workload {
     Unix,
     /// Unix datagrams, heavy lines in 8 KiB.
     UnixHeavy,
+    /// UDP, one Gunicorn line a datagram, and on to Datadog and an OTLP backend at once: hornpipe only.
+    Backends,
     /// 10,000 series, for the memory.
     #[value(name = "contexts-10k")]
     Contexts10k,
@@ -97,6 +100,12 @@ impl Workload {
             Workload::Single => {
                 ("UDP, one gunicorn line a datagram", false, Recipe { packing: Packing::Single, ..gunicorn }, 50_000)
             }
+            Workload::Backends => (
+                "UDP, one gunicorn line a datagram, on to datadog and otlp",
+                false,
+                Recipe { packing: Packing::Single, ..gunicorn },
+                30_000,
+            ),
             Workload::Packed => ("UDP, 1,432 B, gunicorn", false, gunicorn, 200_000),
             Workload::PackedHeavy => ("UDP, 1,432 B, heavy", false, heavy, 100_000),
             Workload::Unix => ("Unix datagrams, 8 KiB, gunicorn", true, local(gunicorn), 200_000),
@@ -159,7 +168,11 @@ fn heading(plan: &Plan, workload: Workload) -> String {
 /// Seconds and rounds.
 fn span(plan: &Plan, workload: Workload) -> (u64, usize) {
     // Memory hardly differs from run to run.
-    if workload.is_about_memory() { (MEMORY_SECONDS, 1) } else { (plan.seconds.max(1), plan.rounds.max(1)) }
+    match workload {
+        _ if workload.is_about_memory() => (LONG_SECONDS, 1),
+        Workload::Backends => (LONG_SECONDS, plan.rounds.max(1)),
+        _ => (plan.seconds.max(1), plan.rounds.max(1)),
+    }
 }
 
 type Outcome = Result<Figures, String>;
@@ -215,14 +228,23 @@ fn measure(
     }
     let recipe = Recipe { tags: subject.takes_tags(), ..shape.recipe };
     let (seconds, _) = span(plan, workload);
-    let interval = if workload.is_about_memory() { MEMORY_INTERVAL } else { seconds };
+    let interval = if seconds == LONG_SECONDS { LONG_INTERVAL } else { seconds };
+    let sends_on = workload == Workload::Backends;
+    if sends_on && !matches!(subject, Subject::Sink | Subject::Hornpipe) {
+        return Err("not measured here".to_owned());
+    }
     let rate = if plan.flat_out { None } else { Some(lines_a_second) };
     let run = || {
         let target = free_target(shape.is_unix, directory)?;
-        let command = &mut subject.command(program, &Task { target: &target, interval, directory })?;
+        let backends = if sends_on { vec![Backend::start()?, Backend::start()?] } else { Vec::new() };
+        let task = Task { target: &target, interval, directory, backends: &backends };
+        let command = &mut subject.command(program, &task)?;
         let process = Process::start(command, &target, &directory.join("program.log"))?;
         let figures = feed(&process, &Load::new(&recipe), &target, lines_a_second * seconds, rate, seconds)?;
-        process.stop()?;
+        let log = process.stop()?;
+        if subject == Subject::Hornpipe && backends.iter().any(|backend| backend.requests() == 0) {
+            return Err(io::Error::other(format!("a backend got nothing: {log}")));
+        }
         Ok(Figures { rate: lines_a_second, ..figures })
     };
     run().map_err(|error: io::Error| error.to_string())

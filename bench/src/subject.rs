@@ -8,6 +8,7 @@ use std::process::Command;
 
 use clap::ValueEnum;
 
+use crate::backend::Backend;
 use crate::send::Target;
 use crate::sink::BUFFER;
 
@@ -39,6 +40,8 @@ pub struct Task<'a> {
     pub interval: u64,
     /// Where its files may be.
     pub directory: &'a Path,
+    /// Where it sends on to: Datadog's intake and an OTLP backend, or nowhere.
+    pub backends: &'a [Backend],
 }
 
 impl Subject {
@@ -167,14 +170,25 @@ fn port(target: &Target) -> u16 {
     }
 }
 
-/// The pipeline that is shipped, with an exporter that needs no backend.
+/// The pipeline that is shipped, with an exporter that needs no backend where there is none.
 fn hornpipe_config(task: &Task<'_>) -> String {
+    let (exporters, names) = match task.backends {
+        [datadog, otlp] => (
+            format!(
+                "  datadog: {{api: {{key: bench}}, metrics: {{endpoint: \"http://{}\"}}}}\n  \
+                 otlp: {{endpoint: \"http://{}\", protocol: http/protobuf}}\n",
+                datadog.address, otlp.address
+            ),
+            "datadog, otlp",
+        ),
+        _ => ("  debug: {verbosity: basic}\n".to_owned(), "debug"),
+    };
     format!(
         "receivers:\n  statsd: {{endpoint: \"{}\", transport: {}, aggregation_interval: {}s}}\n\
          processors:\n  percentiles:\n\
-         exporters:\n  debug: {{verbosity: basic}}\n\
+         exporters:\n{exporters}\
          service:\n  telemetry: {{metrics: {{level: none}}}}\n  pipelines:\n    \
-         metrics: {{receivers: [statsd], processors: [percentiles], exporters: [debug]}}\n",
+         metrics: {{receivers: [statsd], processors: [percentiles], exporters: [{names}]}}\n",
         endpoint(task.target),
         transport(task.target),
         task.interval

@@ -1,0 +1,90 @@
+//! A backend that takes everything: answers each HTTP request as its sender wants it, and looks at nothing.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+/// Listens until the process ends; it costs nothing while nobody sends.
+#[derive(Debug)]
+pub struct Backend {
+    /// Where it listens.
+    pub address: SocketAddr,
+    requests: Arc<AtomicU64>,
+}
+
+impl Backend {
+    /// Starts one on loopback.
+    ///
+    /// # Errors
+    /// The system has no port left.
+    pub fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        let requests = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&requests);
+        thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                let counter = Arc::clone(&counter);
+                thread::spawn(move || serve(&connection, &counter));
+            }
+        });
+        Ok(Backend { address, requests })
+    }
+
+    /// How many requests it has answered.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+/// Until the client hangs up.
+fn serve(mut connection: &TcpStream, requests: &AtomicU64) -> io::Result<()> {
+    let mut reader = BufReader::new(connection);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        if line.is_empty() {
+            return Ok(());
+        }
+        // Datadog's intake accepts, OTLP's is done.
+        let status = if line.contains("/v1/metrics") { "200 OK" } else { "202 Accepted" };
+        let mut length = 0;
+        loop {
+            line.clear();
+            reader.read_line(&mut line)?;
+            let Some((name, value)) = line.split_once(':') else { break };
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse().map_err(io::Error::other)?;
+            }
+        }
+        io::copy(&mut (&mut reader).take(length), &mut io::sink())?;
+        requests.fetch_add(1, Ordering::Relaxed);
+        write!(connection, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_answers_one_request_after_another() {
+        let backend = Backend::start().unwrap();
+        let mut client = TcpStream::connect(backend.address).unwrap();
+        for (path, status) in [("/api/v2/series", "202"), ("/v1/metrics", "200")] {
+            write!(client, "POST {path} HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello").unwrap();
+            let mut answer = [0; 12];
+            client.read_exact(&mut answer).unwrap();
+            assert_eq!(answer[9..], *status.as_bytes());
+            let mut rest = Vec::new();
+            while !rest.ends_with(b"\r\n\r\n") {
+                rest.push(0);
+                let last = rest.len() - 1;
+                client.read_exact(&mut rest[last..]).unwrap();
+            }
+        }
+        assert_eq!(backend.requests(), 2);
+    }
+}
