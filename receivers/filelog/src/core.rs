@@ -106,7 +106,8 @@ impl Core {
         if step.may_read {
             done.cut = self.tailer.turn();
         }
-        let is_due = self.tailer.has_changes() || self.schedule.store_failed;
+        // The first step has just written it; the next write is for what is settled first, which comes soon.
+        let is_due = !is_first && (self.tailer.has_changes() || self.schedule.store_failed);
         if is_due && (now >= self.schedule.checkpoint || step.checkpoint) {
             self.schedule.checkpoint = now + CHECKPOINT;
             done.store = self.write_checkpoint(unix).or(done.store);

@@ -59,7 +59,7 @@ async fn no_line_is_lost_when_the_process_is_killed_at_random_moments() {
     backends.datadog.behave(Behaviour::Ok);
     backends.otlp.behave(Behaviour::Ok);
     let hornpipe = start(&directory, &configuration);
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let deadline = std::time::Instant::now() + Duration::from_secs(20 + kills / 2);
     while !backends.numbers().iter().all(|(_, numbers)| has_all(numbers, lines)) && std::time::Instant::now() < deadline
     {
         tokio::time::sleep(Duration::from_millis(100)).await;
