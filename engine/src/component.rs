@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hornpipe_model::{Data, Resource, Signal, Timestamp};
 
-use crate::config::Report;
+use crate::config::{ByteSize, Report};
 use crate::delivery::DeliveryConfig;
 use crate::state_dir::StateDirectory;
 use crate::status::StatusReader;
@@ -105,6 +105,11 @@ pub trait ComponentType {
 pub trait ReceiverConfig: Send + Sync {
     /// Checks what the types cannot; opens nothing.
     fn validate(&self, _report: &mut Report) {}
+    /// Memory that it may take, for the sum that `service.memory_limit` bounds: what it holds, and what it has sent and is
+    /// not acknowledged.
+    fn memory(&self) -> ByteSize {
+        ByteSize::mib(16)
+    }
     /// Builds the receiver, with its sockets bound.
     ///
     /// # Errors

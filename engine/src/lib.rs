@@ -21,6 +21,7 @@ pub mod delivery;
 pub mod graph;
 pub mod http;
 pub mod logs;
+pub mod memory;
 pub mod pipeline;
 pub mod registry;
 pub mod resource;

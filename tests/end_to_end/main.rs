@@ -12,6 +12,7 @@ mod filelog;
 mod gunicorn;
 mod independent;
 mod isolation;
+mod kill;
 mod log_files;
 mod migration;
 mod outage;

@@ -5,6 +5,8 @@ use std::env::VarError;
 use std::io::Read;
 use std::{env, fs, io};
 
+use super::values::ByteSize;
+
 /// Files for `${file:…}` larger than this are refused, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
@@ -21,6 +23,11 @@ pub trait Environment {
     /// # Errors
     /// Why it cannot be read, without its content.
     fn file(&self, path: &str) -> Result<String, String>;
+
+    /// The memory of the container, where it has a limit.
+    fn memory(&self) -> Option<ByteSize> {
+        None
+    }
 }
 
 /// The environment and the files of this process.
@@ -28,6 +35,10 @@ pub trait Environment {
 pub struct ProcessEnvironment;
 
 impl Environment for ProcessEnvironment {
+    fn memory(&self) -> Option<ByteSize> {
+        crate::memory::cgroup_limit()
+    }
+
     fn variable(&self, name: &str) -> Result<Option<String>, String> {
         match env::var(name) {
             Ok(value) => Ok(Some(value)),

@@ -90,6 +90,10 @@ pub struct QueueConfig {
     pub max_bytes: Option<ByteSize>,
     /// What to do at the bound: `drop_oldest`, `drop_newest` or `block`.
     pub on_full: OnFull,
+    /// The Collector's name for `on_full: block`.
+    pub block_on_overflow: bool,
+    /// There is always a queue; the Collector's option may say so.
+    pub enabled: Option<bool>,
     /// Where the queue is kept: the id of a `file_storage` extension, for metrics and logs alike, or `none` for memory. Default:
     /// logs in the state directory, metrics in memory. What memory holds at a shutdown is kept in the state directory either way.
     pub storage: Option<String>,
@@ -126,6 +130,11 @@ impl QueueConfig {
             None => signal == Signal::Logs,
             Some(storage) => storage != NO_STORAGE,
         }
+    }
+
+    /// What to do at the bound, by either name.
+    pub fn when_full(&self) -> OnFull {
+        if self.block_on_overflow { OnFull::Block } else { self.on_full }
     }
 
     /// The extension that keeps the queue, where one is named.
@@ -204,6 +213,13 @@ impl DeliveryConfig {
         let queue = &self.sending_queue;
         if queue.max_bytes.is_some_and(|bytes| bytes.as_bytes() == 0) {
             report.error("sending_queue.max_bytes", "must be more than 0");
+        }
+        if queue.enabled == Some(false) {
+            let help = "remove it; `on_full: block` with a small `max_bytes` comes near to no queue";
+            report.error_with_help("sending_queue.enabled", "there is always a queue", help);
+        }
+        if queue.block_on_overflow && !matches!(queue.on_full, OnFull::DropOldest | OnFull::Block) {
+            report.error("sending_queue.block_on_overflow", "contradicts on_full");
         }
         if queue.queue_size == Some(0) {
             report.error("sending_queue.queue_size", "must be more than 0");

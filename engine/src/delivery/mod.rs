@@ -146,7 +146,7 @@ impl Active {
             memory: queue.memory_bytes(signal, place.memory).as_usize(),
             disk: queue.disk_bytes().as_bytes(),
             size: queue.queue_size.map(|size| (queue.sizer, size)),
-            on_full: queue.on_full,
+            on_full: queue.when_full(),
         }
     }
 }
@@ -314,7 +314,7 @@ impl Delivery {
             directory: self.directory_of(lane)?,
             max_bytes: active.config.sending_queue.disk_bytes().as_bytes(),
             durable: active.is_durable(lane.signal),
-            on_full: active.config.sending_queue.on_full,
+            on_full: active.config.sending_queue.when_full(),
             signal: lane.signal,
         })
     }

@@ -8,7 +8,7 @@ use hornpipe_model::Signal;
 use super::extensions::ExtensionChange;
 use super::{Environment, RunningGraph};
 use crate::component::{BuildContext, BuildError, Exporter, Receiver, ReceiverConfig, Storage};
-use crate::config::{Diagnostic, Diagnostics, Node, NodePath, PipelinePlan, Plan, Planned};
+use crate::config::{ByteSize, Diagnostic, Diagnostics, Node, NodePath, PipelinePlan, Plan, Planned};
 use crate::delivery::{Delivery, DeliveryConfig, Place, QueueConfig};
 use crate::pipeline::Stage;
 use crate::telemetry::{ComponentIdentity, ComponentKind};
@@ -66,12 +66,19 @@ pub(super) enum NewExporter {
 /// Builds what a plan has and `running` has not.
 pub(super) fn build(plan: Plan, running: &RunningGraph) -> Result<Changes, Diagnostics> {
     let mut failures = Diagnostics::new();
-    let Plan { receivers, processors, exporters, extensions, pipelines, root, .. } = plan;
+    let Plan { receivers, processors, exporters, extensions, pipelines, queue_memory, root, .. } = plan;
     let storages =
         extensions.iter().filter_map(|planned| Some((planned.id.clone(), planned.config.storage()?))).collect();
     let environment = &running.environment;
-    let mut builder =
-        Builder { running, environment, root: &root, pipelines: &pipelines, storages, failures: &mut failures };
+    let mut builder = Builder {
+        running,
+        environment,
+        root: &root,
+        pipelines: &pipelines,
+        storages,
+        queue_memory,
+        failures: &mut failures,
+    };
     let extensions = extensions.into_iter().filter_map(|planned| builder.extension(planned)).collect();
     let exporters = exporters.into_iter().filter_map(|planned| builder.exporter(planned)).collect();
     let receivers = receivers.into_iter().filter_map(|planned| builder.receiver(planned, &pipelines)).collect();
@@ -86,6 +93,8 @@ pub(super) struct Builder<'a> {
     pipelines: &'a [PipelinePlan],
     /// What extensions offer for queues, by their ids.
     storages: Vec<(String, Storage)>,
+    /// What each queue may take of memory.
+    queue_memory: ByteSize,
     failures: &'a mut Diagnostics,
 }
 
@@ -125,7 +134,7 @@ impl Builder<'_> {
             Some((_, Storage::StateDirectory)) | None => (state.writable().map(Path::to_owned), state.problem.clone()),
         };
         let directory = base.map(|base| base.join("queues").join(file_name(id)));
-        Place { signals, directory, problem, ..Place::default() }
+        Place { signals, directory, problem, memory: self.queue_memory }
     }
 
     fn receiver(&mut self, planned: Planned<dyn ReceiverConfig>, pipelines: &[PipelinePlan]) -> Option<ReceiverChange> {

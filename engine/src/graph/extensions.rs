@@ -187,6 +187,7 @@ mod tests {
             }],
             pipelines: Vec::new(),
             service: ServiceConfig::default(),
+            queue_memory: crate::config::ByteSize::mib(32),
             root: settings("extensions:"),
         }
     }

@@ -234,6 +234,7 @@ impl Setup {
             extensions: Vec::new(),
             pipelines: Vec::new(),
             service: ServiceConfig::default(),
+            queue_memory: crate::config::ByteSize::mib(32),
             root: settings("receivers:"),
         };
         Setup { settings: settings("first"), plan, environment, time }

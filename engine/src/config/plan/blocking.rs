@@ -14,7 +14,8 @@ pub(super) fn warn(
     exporters: &[Planned<dyn ExporterConfig>],
     diagnostics: &mut Diagnostics,
 ) {
-    let blocking = exporters.iter().filter(|planned| planned.config.delivery().sending_queue.on_full == OnFull::Block);
+    let blocking =
+        exporters.iter().filter(|planned| planned.config.delivery().sending_queue.when_full() == OnFull::Block);
     for Planned { id, .. } in blocking {
         let siblings = siblings(id, pipelines);
         if siblings.is_empty() {

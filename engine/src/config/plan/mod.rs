@@ -3,6 +3,7 @@
 mod blocking;
 mod components;
 mod extensions;
+mod memory;
 mod pipelines;
 mod service;
 mod storage;
@@ -15,6 +16,7 @@ use super::diagnostic::Diagnostics;
 use super::environment::Environment;
 use super::location::Source;
 use super::node::Node;
+use super::values::ByteSize;
 use super::{merge, parse, substitute};
 use crate::Registry;
 use crate::component::{ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig};
@@ -35,6 +37,8 @@ pub struct Plan {
     pub pipelines: Vec<PipelinePlan>,
     /// What concerns the whole process.
     pub service: ServiceConfig,
+    /// Memory that each queue may take unless its `max_bytes` says otherwise.
+    pub queue_memory: ByteSize,
     /// The configuration that all of it comes from, to find the places of later problems.
     pub root: Node,
 }
@@ -63,15 +67,16 @@ pub fn load(
     let trees: Vec<Node> = sources.iter().filter_map(|source| parse(source, &mut diagnostics)).collect();
     // With a file missing, references between files would only look wrong.
     let merged = trees.into_iter().reduce(merge).filter(|_| !diagnostics.has_errors());
-    let plan = merged.and_then(|root| plan(&substitute(root, environment), registry, &mut diagnostics));
+    let plan =
+        merged.and_then(|root| plan(&substitute(root, environment), environment.memory(), registry, &mut diagnostics));
     (plan, diagnostics)
 }
 
 /// Plans a configuration and adds everything that is wrong with it to `diagnostics`; with an error there is no plan.
 ///
 /// Settings that no enabled pipeline uses are checked for unknown keys and wrong types only: what their environment
-/// lacks, and what their `validate` would say, does not count.
-pub fn plan(root: &Node, registry: &Registry, diagnostics: &mut Diagnostics) -> Option<Plan> {
+/// lacks, and what their `validate` would say, does not count. `memory` is the limit of the container, where there is one.
+pub fn plan(root: &Node, memory: Option<ByteSize>, registry: &Registry, diagnostics: &mut Diagnostics) -> Option<Plan> {
     let top = top::read(root, diagnostics)?;
     let receivers = Section::read("receivers", top.receivers, &registry.receivers, diagnostics);
     let processors = Section::read("processors", top.processors, &registry.processors, diagnostics);
@@ -98,6 +103,8 @@ pub fn plan(root: &Node, registry: &Registry, diagnostics: &mut Diagnostics) -> 
     blocking::warn(root, &pipelines, &exporters, diagnostics);
     let used_extensions = order.iter().map(String::as_str).collect();
     let mut extensions = extensions.decode(&used_extensions, |config, report| config.validate(report), diagnostics);
+    let members = memory::Members { receivers: &receivers, exporters: &exporters, pipelines: &pipelines };
+    let queue_memory = memory::share(&service, memory, &members, root, diagnostics);
     storage::check(root, &exporters, &extensions, diagnostics);
     extensions.sort_by_key(|planned| order.iter().position(|id| *id == planned.id));
     (!diagnostics.has_errors()).then_some(Plan {
@@ -107,6 +114,7 @@ pub fn plan(root: &Node, registry: &Registry, diagnostics: &mut Diagnostics) -> 
         extensions,
         pipelines,
         service,
+        queue_memory,
         root: root.clone(),
     })
 }

@@ -5,12 +5,12 @@ use super::super::diagnostic::{Diagnostic, Diagnostics};
 use super::super::node::Node;
 use super::super::path::NodePath;
 use super::super::report::Report;
-use super::super::values::Duration;
+use super::super::values::{ByteSize, Duration};
 use super::top;
 use crate::telemetry::TelemetryConfig;
 
 /// The keys of `service`.
-const KEYS: [&str; 5] = ["pipelines", "extensions", "telemetry", "shutdown_timeout", "hostname"];
+const KEYS: [&str; 6] = ["pipelines", "extensions", "telemetry", "shutdown_timeout", "hostname", "memory_limit"];
 
 /// The longest name that a host can have (RFC 1123).
 const LONGEST_HOSTNAME: usize = 255;
@@ -24,6 +24,10 @@ pub struct ServiceConfig {
     /// `OTEL_RESOURCE_ATTRIBUTES`, else `K8S_NODE_NAME`, else the operating system's name; in a container that has a
     /// name of its own none, since each new container would count as a new host. An empty one stands for the default.
     pub hostname: Option<String>,
+    /// Most memory that the process is meant to take. Receivers and queues with a `max_bytes` have what they ask for; the
+    /// other queues share what is left, each at most 32MiB, and a durable queue keeps the rest on disk. Default: three quarters of
+    /// the container's memory; without a container each queue has 32MiB.
+    pub memory_limit: Option<ByteSize>,
     /// What hornpipe tells about itself.
     pub telemetry: TelemetryConfig,
 }
@@ -33,6 +37,7 @@ impl Default for ServiceConfig {
         ServiceConfig {
             shutdown_timeout: Duration::from_secs(8),
             hostname: None,
+            memory_limit: None,
             telemetry: TelemetryConfig::default(),
         }
     }
@@ -50,6 +55,9 @@ pub(super) fn read(node: Option<&Node>, diagnostics: &mut Diagnostics) -> Servic
     if let Some(hostname) = given("hostname") {
         config.hostname = decode(hostname, "service.hostname", diagnostics).unwrap_or_default();
         check_hostname(hostname, config.hostname.as_deref(), diagnostics);
+    }
+    if let Some(limit) = given("memory_limit") {
+        config.memory_limit = decode(limit, "service.memory_limit", diagnostics);
     }
     if let Some(telemetry) = given("telemetry") {
         config.telemetry = decode(telemetry, "service.telemetry", diagnostics).unwrap_or_default();

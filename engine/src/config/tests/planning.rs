@@ -472,3 +472,23 @@ fn files_are_laid_over_each_other_before_they_are_planned() {
 "
     );
 }
+
+#[test]
+fn a_memory_limit_is_shared_by_the_queues_and_refused_where_it_does_not_do() {
+    let with = |limit: &str, queue: &str| {
+        let text = "
+            receivers: {statsd: {interval: 10s}}
+            exporters: {otlp: {api_key: k, sending_queue: QUEUE}}
+            service: {memory_limit: LIMIT, pipelines: {metrics: {receivers: [statsd], exporters: [otlp]}}}
+        ";
+        text.replace("LIMIT", limit).replace("QUEUE", queue)
+    };
+    let share = |limit: &str, queue: &str| good(&with(limit, queue), &FixedEnvironment::new()).queue_memory;
+    // The process itself and the receiver take 48 MiB of it.
+    assert_eq!(share("1GiB", "{}"), ByteSize::mib(32));
+    assert_eq!(share("58MiB", "{}"), ByteSize::mib(10));
+    let printed = bad(&with("48MiB", "{}"));
+    assert!(printed.contains("need 49MiB of memory at least, but the limit is 48MiB"), "{printed}");
+    let printed = bad(&with("100MiB", "{max_bytes: 64MiB}"));
+    assert!(printed.contains("need 112MiB of memory at least, but the limit is 100MiB"), "{printed}");
+}

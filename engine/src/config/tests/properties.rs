@@ -44,7 +44,7 @@ fn try_all(text: &str, value: &str) -> String {
         decode::<Settings>(&node.without_unresolved(), "x", &mut diagnostics);
         decode::<serde_json::Value>(&node, "", &mut diagnostics);
         decode::<Choice>(&node, "", &mut diagnostics);
-        plan(&node, &crate::Registry::default(), &mut diagnostics);
+        plan(&node, None, &crate::Registry::default(), &mut diagnostics);
         node.locate(&NodePath::parse(value));
     }
     diagnostics.to_string()

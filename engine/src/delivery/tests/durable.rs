@@ -417,3 +417,40 @@ async fn silence_that_the_backend_asks_for_is_kept_by_all() {
     assert_each_once(0..5, life.backend.taken());
     life.stop().await;
 }
+
+/// Both backends of a pipeline are down for ten minutes; one of them had accepted some before.
+#[tokio::test]
+async fn after_ten_minutes_without_backends_each_gets_all_it_had_not_in_order_and_once() {
+    for signal in Signal::ALL {
+        let folders = [Folder::new(), Folder::new()];
+        // Logs go over the disk, metrics have room in memory.
+        let room = ByteSize::mib(4);
+        let bound = |queue: &mut QueueConfig| queue.max_bytes = Some(room);
+        let lives = [
+            Life::start(&folders[0].0, signal, Backend::default(), bound),
+            Life::start(&folders[1].0, signal, down(), bound),
+        ];
+        let window = |number: u64| number * 100..number * 100 + 100;
+        for number in 0..65 {
+            if number == 5 {
+                lives[0].deliver().await;
+                lives[0].backend.set_down(true);
+            }
+            for life in &lives {
+                drop(life.offer(window(number)).await);
+                life.time.advance(Duration::from_secs(10)).await;
+                let memory = life.delivery.gauges.memory.get();
+                let most = if signal == Signal::Logs { life.delivery.place.memory } else { room };
+                assert!(memory <= most.as_bytes(), "{memory} bytes in memory");
+            }
+        }
+        for life in lives {
+            assert_eq!(life.counters().dropped_total(), 0);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            life.backend.set_down(false);
+            life.deliver().await;
+            assert_eq!(life.backend.taken(), (0..6_500).collect::<Vec<_>>(), "{signal}: oldest first, each once");
+            assert_eq!(life.stop().await.1, 0);
+        }
+    }
+}
