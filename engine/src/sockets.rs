@@ -6,6 +6,7 @@
 mod error;
 mod holder;
 mod inherited;
+pub mod proc_net;
 mod shared_port;
 mod unix;
 

@@ -1,6 +1,8 @@
 //! Linux's tables of sockets, `/proc/<pid>/net/{udp,tcp,unix}` (proc_pid_net(5)).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
+
+use hornpipe_engine::sockets::proc_net;
 
 /// States of a socket. Of UDP, established means connected.
 pub(crate) const ESTABLISHED: u8 = 0x01;
@@ -27,7 +29,7 @@ pub(crate) fn inet_sockets(table: &str) -> impl Iterator<Item = InetSocket> {
     table.lines().skip(1).filter_map(|line| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         Some(InetSocket {
-            remote: address(fields.get(2)?)?,
+            remote: proc_net::address(fields.get(2)?)?,
             state: u8::from_str_radix(fields.get(3)?, 16).ok()?,
             receive_queue: u64::from_str_radix(fields.get(4)?.split_once(':')?.1, 16).ok()?,
             user: fields.get(7)?.parse().ok()?,
@@ -47,21 +49,6 @@ pub(crate) fn listening_unix_sockets(table: &str) -> impl Iterator<Item = (u64, 
             fields.iter().try_fold(line, |rest, field| rest.trim_start().strip_prefix(field))?.strip_prefix(' ')?;
         (flags & ACCEPTS != 0 && fields.get(4) == Some(&STREAM)).then_some((inode, path))
     })
-}
-
-/// Reads `0100007F:1FBD`: the address in 32-bit words of the machine's byte order, and the port.
-fn address(text: &str) -> Option<SocketAddr> {
-    let (words, port) = text.split_once(':')?;
-    let mut bytes = Vec::with_capacity(16);
-    for start in (0..words.len()).step_by(8) {
-        let word = u32::from_str_radix(words.get(start..start + 8)?, 16).ok()?;
-        bytes.extend(word.to_ne_bytes());
-    }
-    let ip = match <[u8; 4]>::try_from(bytes.as_slice()) {
-        Ok(four) => IpAddr::V4(Ipv4Addr::from(four)),
-        Err(_) => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(bytes.as_slice()).ok()?)),
-    };
-    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 //! The links of other users' processes are visible to root only.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use super::super::Protocol;
+use super::super::{Protocol, proc_net};
 
 /// The state of a TCP socket that listens (`TCP_LISTEN`).
 const TCP_LISTENS: &str = "0A";
@@ -51,29 +51,12 @@ struct Socket {
 fn read_table(text: &str, protocol: Protocol) -> Vec<Socket> {
     let socket = |line: &str| {
         let mut fields = line.split_ascii_whitespace();
-        let address = read_address(fields.nth(1)?)?;
+        let address = proc_net::address(fields.nth(1)?)?;
         let state = fields.nth(1)?;
         let inode = fields.nth(5)?.parse().ok().filter(|inode| *inode != 0)?;
         (protocol == Protocol::Udp || state == TCP_LISTENS).then_some(Socket { address, inode })
     };
     text.lines().skip(1).filter_map(socket).collect()
-}
-
-/// Reads `0100007F:1FBD`: the address in 32-bit words of the machine's byte order, and the port.
-fn read_address(text: &str) -> Option<SocketAddr> {
-    let (words, port) = text.split_once(':')?;
-    let mut bytes = [0; 16];
-    let length = words.len() / 2;
-    for (place, word) in bytes.get_mut(..length)?.chunks_exact_mut(4).enumerate() {
-        let digits = words.get(place * 8..place * 8 + 8)?;
-        word.copy_from_slice(&u32::from_str_radix(digits, 16).ok()?.to_ne_bytes());
-    }
-    let ip = match (length, bytes) {
-        (4, [a, b, c, d, ..]) => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
-        (16, bytes) => IpAddr::V6(Ipv6Addr::from(bytes)),
-        _ => return None,
-    };
-    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
 /// Whether a socket at one address keeps another from the other one. `0.0.0.0` is every IPv4 address, `::` every address
