@@ -52,6 +52,14 @@ pub(crate) struct Collection {
     pub unreadable: u64,
 }
 
+impl Collection {
+    /// What could not be read, for people; nothing where all could.
+    pub(crate) fn unread(&self) -> Option<String> {
+        let Collection { seen, unreadable, .. } = self;
+        (*unreadable > 0).then(|| format!("{unreadable} of {seen} processes could not be read"))
+    }
+}
+
 /// The check with what it remembers from one collection to the next.
 pub(crate) struct Check {
     /// The names of the instances.
@@ -66,27 +74,22 @@ pub(crate) struct Check {
 
 impl Check {
     /// A check of these instances.
-    ///
-    /// # Errors
-    /// The system has no room for the thread that it takes.
-    pub(crate) fn start(config: &GunicornConfig, instances: Vec<String>, clock: Clock) -> Result<Self, String> {
-        Ok(Check {
+    pub(crate) fn new(config: &GunicornConfig, instances: Vec<String>, clock: Clock) -> Self {
+        let procfs = config.procfs_path.clone().into();
+        Check {
             instances,
-            scanner: Scanner::start(Scope {
-                procfs: config.procfs_path.clone().into(),
-                is_extra: config.extra_metrics,
-            })?,
+            scanner: Scanner::new(Scope { procfs, is_extra: config.extra_metrics }),
             clock,
             forget_after: config.forget_after.get(),
             control_socket: config.control_socket.clone(),
             remembered: BTreeMap::new(),
-        })
+        }
     }
 
     /// Runs it for some instances.
     ///
     /// # Errors
-    /// The process table cannot be read.
+    /// The process table cannot be read now.
     pub(crate) async fn run(&mut self, due: &[usize]) -> Result<Collection, String> {
         let Found { masters, seen, unreadable } = self.scanner.look().await?;
         let mut apps = self.apps(masters);

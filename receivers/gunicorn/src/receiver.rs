@@ -63,7 +63,7 @@ fn planned(config: &GunicornConfig) -> Result<Vec<Planned>, regex::Error> {
 impl Receiver for GunicornReceiver {
     async fn run(self: Box<Self>, outputs: Outputs, shutdown: Shutdown) -> Result<(), String> {
         let GunicornReceiver { config, context, instances } = *self;
-        let mut collector = Collector::start(&config, instances, context.clock.clone())?;
+        let mut collector = Collector::new(&config, instances, context.clock.clone());
         let mut due = vec![context.clock.monotonic(); collector.instances.len()];
         let mut news = News::default();
         let scope = Arc::new(scope());
@@ -107,6 +107,7 @@ impl Receiver for GunicornReceiver {
                 () = shutdown.requested() => return Ok(()),
                 () = collector.ask_versions() => {}
             }
+            record_failures(&context.telemetry, collector.versions.failures());
             context.telemetry.set_check(collector.report());
         }
     }
@@ -128,6 +129,12 @@ fn record(telemetry: &ComponentTelemetry, collection: &Collection) {
             "Processes that could not be read at the last collection",
         )
         .set(collection.unreadable);
+}
+
+/// How many times a version could not be asked for.
+fn record_failures(telemetry: &ComponentTelemetry, failures: u64) {
+    let name = "hornpipe_gunicorn_version_failures";
+    telemetry.counter(name, "{run}", "Runs of the command for the version that told none").set(failures);
 }
 
 /// The check's points are its inputs: each one is passed on as it is.
@@ -156,17 +163,17 @@ struct Collector {
 }
 
 impl Collector {
-    fn start(config: &GunicornConfig, instances: Vec<Planned>, clock: Clock) -> Result<Self, String> {
+    fn new(config: &GunicornConfig, instances: Vec<Planned>, clock: Clock) -> Self {
         let names = instances.iter().map(|instance| instance.name.clone()).collect();
-        Ok(Collector {
-            check: Check::start(config, names, clock.clone())?,
+        Collector {
+            check: Check::new(config, names, clock.clone()),
             points: Points::default(),
             extras: config.extra_metrics.then(Extras::default),
             reports: vec![InstanceReport::default(); instances.len()],
             versions: Versions::new(config.version_timeout.get(), clock.clone()),
             instances,
             clock,
-        })
+        }
     }
 
     /// Runs the check for some instances; what it found, and the points to send.
@@ -187,7 +194,7 @@ impl Collector {
             let is_metric = |point: &&MetricPoint| !matches!(point.value, MetricValue::ServiceCheck(_));
             let metrics = points.iter().skip(before).filter(is_metric).count() as u64;
             if let Some(report) = self.reports.get_mut(outcome.instance) {
-                *report = InstanceReport::of(&instance.name, outcome, metrics);
+                *report = InstanceReport::of(&instance.name, outcome, metrics, collection.unread());
             }
             let masters = outcome.apps.iter().flat_map(|app| &app.masters).map(|master| master.id).collect();
             self.versions.note(&instance.command, outcome.instance, masters);
@@ -203,7 +210,8 @@ impl Collector {
     }
 
     fn report(&self) -> CheckReport {
-        check_report(self.versions.shown(), &self.reports)
+        let failures = self.instances.iter().map(|instance| self.versions.failure(&instance.command));
+        check_report(self.versions.shown(), self.reports.iter().zip(failures))
     }
 }
 
@@ -225,7 +233,7 @@ pub struct CheckRun {
 pub async fn run_once(config: &GunicornConfig, clock: Clock) -> Result<CheckRun, String> {
     let instances = planned(config).map_err(|error| error.to_string())?;
     let due: Vec<usize> = (0..instances.len()).collect();
-    let mut collector = Collector::start(config, instances, clock)?;
+    let mut collector = Collector::new(config, instances, clock);
     let (collection, points) = collector.collect(&due).await?;
     collector.ask_versions().await;
     let apps = collection.outcomes.iter().flat_map(|outcome| &outcome.apps);

@@ -23,8 +23,8 @@ pub(crate) struct InstanceReport {
 }
 
 impl InstanceReport {
-    /// About an instance of this name.
-    pub(crate) fn of(name: &str, outcome: &InstanceOutcome, metrics: u64) -> Self {
+    /// About an instance of this name; `unread` says what could not be read.
+    pub(crate) fn of(name: &str, outcome: &InstanceOutcome, metrics: u64, unread: Option<String>) -> Self {
         let apps = &outcome.apps;
         let status = apps.iter().fold(CheckStatus::Ok, |status, app| worse(status, app.status));
         let worst = apps.iter().find(|app| app.status == status).filter(|_| status != CheckStatus::Ok);
@@ -32,6 +32,7 @@ impl InstanceReport {
         if apps.is_empty() && name == EVERY_APP {
             details.push("no Gunicorn runs here".to_owned());
         }
+        details.extend(unread);
         let health = match status {
             CheckStatus::Ok => Health::Ok,
             CheckStatus::Critical => Health::Error,
@@ -45,17 +46,28 @@ impl InstanceReport {
     }
 }
 
-/// The check as it went last: each instance's last run.
-pub(crate) fn check_report(version: Option<String>, instances: &[InstanceReport]) -> CheckReport {
-    CheckReport {
+/// The check as it went last: each instance's last run, and why its version is unknown where that is so.
+pub(crate) fn check_report<'a>(
+    version: Option<String>,
+    instances: impl Iterator<Item = (&'a InstanceReport, Option<String>)>,
+) -> CheckReport {
+    let mut report = CheckReport {
         name: "gunicorn".to_owned(),
         version,
-        instances: instances.iter().map(|report| report.instance.clone()).collect(),
-        metrics: instances.iter().map(|report| report.metrics).sum(),
+        instances: Vec::new(),
+        metrics: 0,
         events: 0,
-        service_checks: instances.iter().map(|report| report.service_checks).sum(),
+        service_checks: 0,
         dependencies: [("sysinfo".to_owned(), SYSINFO_VERSION.to_owned())].into(),
+    };
+    for (InstanceReport { instance, metrics, service_checks }, failure) in instances {
+        let mut instance = instance.clone();
+        instance.details.extend(failure);
+        report.instances.push(instance);
+        report.metrics += metrics;
+        report.service_checks += service_checks;
     }
+    report
 }
 
 /// Why an application is not well, in the words of the Agent's status page.

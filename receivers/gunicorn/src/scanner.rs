@@ -39,28 +39,30 @@ enum Request {
 
 /// The thread's other end. The thread ends with it.
 pub(crate) struct Scanner {
-    requests: Sender<Request>,
+    scope: Scope,
+    /// None until the first look, and where the thread failed.
+    requests: Option<Sender<Request>>,
 }
 
 impl Scanner {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    /// The system has no room for one.
-    pub(crate) fn start(scope: Scope) -> Result<Self, String> {
-        let (requests, queue) = mpsc::channel();
-        let thread = thread::Builder::new().name("gunicorn check".to_owned());
-        let started = thread.spawn(move || serve(&queue, &scope));
-        started.map_err(|error| format!("cannot start a thread that looks at processes: {error}"))?;
-        Ok(Scanner { requests })
+    /// Nothing is started yet.
+    pub(crate) fn new(scope: Scope) -> Self {
+        Scanner { scope, requests: None }
     }
 
-    /// Looks at every process.
+    /// Looks at every process. The first look starts the thread; the next one tries again where the system had no room for it.
     ///
     /// # Errors
-    /// The process table cannot be read.
-    pub(crate) async fn look(&self) -> Result<Found, String> {
-        self.ask(Request::Look).await?
+    /// The process table cannot be read, or the thread cannot be started.
+    pub(crate) async fn look(&mut self) -> Result<Found, String> {
+        if self.requests.is_none() {
+            self.requests = Some(start(self.scope.clone())?);
+        }
+        let answer = self.ask(Request::Look).await;
+        if answer.is_err() {
+            self.requests = None;
+        }
+        answer?
     }
 
     /// The CPU time that these processes have used by now; nothing of those that are gone.
@@ -73,10 +75,19 @@ impl Scanner {
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, String> {
         let (reply, answer) = oneshot::channel();
+        let sent = self.requests.as_ref().and_then(|requests| requests.send(request(reply)).ok());
         let failed = "the thread that looks at processes failed (panic)";
-        self.requests.send(request(reply)).map_err(|_| failed)?;
+        sent.ok_or(failed)?;
         answer.await.map_err(|_| failed.to_owned())
     }
+}
+
+fn start(scope: Scope) -> Result<Sender<Request>, String> {
+    let (requests, queue) = mpsc::channel();
+    let thread = thread::Builder::new().name("gunicorn check".to_owned());
+    let started = thread.spawn(move || serve(&queue, &scope));
+    started.map_err(|error| format!("cannot start a thread that looks at processes: {error}"))?;
+    Ok(requests)
 }
 
 fn serve(queue: &Receiver<Request>, scope: &Scope) {

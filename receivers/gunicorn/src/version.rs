@@ -4,6 +4,7 @@
 //! processes could have hornpipe's user run theirs that way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io;
 use std::process::Stdio;
 use std::time::Duration;
@@ -23,14 +24,25 @@ pub(crate) struct Versions {
     /// Each instance's masters at the last collection.
     masters: BTreeMap<usize, BTreeSet<ProcessId>>,
     due: BTreeSet<String>,
-    known: BTreeMap<String, Option<String>>,
+    /// What each command told, or why it told nothing.
+    known: BTreeMap<String, Result<String, Failure>>,
+    failures: u64,
+}
+
+/// Why a command told no version.
+#[derive(Debug)]
+enum Failure {
+    CannotRun(io::Error),
+    TooSlow(Duration),
+    /// It printed something else.
+    NoVersion,
 }
 
 impl Versions {
     /// Nothing known yet; a command may take as long as `limit`.
     pub(crate) fn new(limit: Duration, clock: Clock) -> Self {
         let (masters, due, known) = Default::default();
-        Versions { limit, clock, masters, due, known }
+        Versions { limit, clock, masters, due, known, failures: 0 }
     }
 
     /// Notes which masters an instance has now.
@@ -46,7 +58,27 @@ impl Versions {
         let due = std::mem::take(&mut self.due);
         let answers = due.iter().map(|command| gunicorn_version(command, self.limit, &self.clock));
         let answers = join_all(answers).await;
-        self.known.extend(due.into_iter().zip(answers));
+        for (command, answer) in due.into_iter().zip(answers) {
+            if let Err(failure) = &answer {
+                tracing::debug!(command, "gunicorn's version is unknown: {failure}");
+                self.failures += 1;
+                if failure.may_pass() {
+                    self.due.insert(command.clone());
+                }
+            }
+            self.known.insert(command, answer);
+        }
+    }
+
+    /// How many times a command told none.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures
+    }
+
+    /// Why a command told none, where that is known.
+    pub(crate) fn failure(&self, command: &str) -> Option<String> {
+        let failure = self.known.get(command)?.as_ref().err()?;
+        Some(format!("version unknown: {command} --version {failure}"))
     }
 
     /// What is known, for people.
@@ -60,17 +92,30 @@ impl Versions {
 /// More than this of what the command prints is not read, in bytes.
 const LONGEST_OUTPUT: u64 = 16 * 1024;
 
-/// The version that `<command> --version` prints; nothing where it cannot be run, takes too long or prints none.
-async fn gunicorn_version(command: &str, limit: Duration, clock: &Clock) -> Option<String> {
-    match clock.timeout(limit, output(command)).await {
-        Ok(Ok((stdout, stderr))) => version_in(&stdout).or_else(|| version_in(&stderr)),
-        Ok(Err(error)) => {
-            tracing::debug!(command, %error, "the command for gunicorn's version cannot be run");
-            None
-        }
-        Err(_) => {
-            tracing::debug!(command, "the command for gunicorn's version took longer than {limit:?}");
-            None
+/// The version that `<command> --version` prints.
+async fn gunicorn_version(command: &str, limit: Duration, clock: &Clock) -> Result<String, Failure> {
+    let (stdout, stderr) = match clock.timeout(limit, output(command)).await {
+        Ok(printed) => printed.map_err(Failure::CannotRun)?,
+        Err(_) => return Err(Failure::TooSlow(limit)),
+    };
+    version_in(&stdout).or_else(|| version_in(&stderr)).ok_or(Failure::NoVersion)
+}
+
+impl Failure {
+    /// Whether the command may run at the next collection, such as where the system has no room for another process now. A
+    /// program that is not there, or not ours to run, stays so until somebody changes it.
+    fn may_pass(&self) -> bool {
+        let Failure::CannotRun(error) = self else { return false };
+        !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::CannotRun(error) => write!(f, "cannot be run: {error}"),
+            Failure::TooSlow(limit) => write!(f, "took longer than {limit:?}"),
+            Failure::NoVersion => f.write_str("printed no version"),
         }
     }
 }
@@ -130,7 +175,7 @@ mod tests {
     #[tokio::test]
     async fn a_command_is_run_without_a_shell_and_not_for_longer_than_allowed() {
         let ask = |command: &'static str| async move {
-            gunicorn_version(command, Duration::from_secs(10), &Clock::system()).await
+            gunicorn_version(command, Duration::from_secs(10), &Clock::system()).await.ok()
         };
         assert_eq!(ask("/bin/echo gunicorn (version 1.2.3)").await.as_deref(), Some("1.2.3"));
         assert_eq!(ask("/bin/echo $HOME (version 1) ;").await.as_deref(), Some("1"), "words are words");
@@ -141,8 +186,18 @@ mod tests {
         std::fs::write(&script, "exec sleep 30").unwrap();
         let command = format!("sh {}", script.display());
         let started = std::time::Instant::now();
-        assert_eq!(gunicorn_version(&command, Duration::from_millis(50), &Clock::system()).await, None);
+        let answer = gunicorn_version(&command, Duration::from_millis(50), &Clock::system()).await;
+        assert!(matches!(answer, Err(Failure::TooSlow(_))), "{answer:?}");
         assert!(started.elapsed() < Duration::from_secs(5));
         std::fs::remove_file(script).unwrap();
+    }
+
+    #[test]
+    fn a_command_that_the_system_had_no_room_for_is_asked_again() {
+        for (code, expected) in [(11, true), (12, true), (24, true), (2, false), (13, false)] {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(Failure::CannotRun(error).may_pass(), expected, "error {code}");
+        }
+        assert!(!Failure::NoVersion.may_pass());
     }
 }

@@ -31,12 +31,19 @@ impl ProcessTable {
         let unsupported = || io::Error::new(io::ErrorKind::Unsupported, "this system's processes cannot be read");
         let system = self.system.as_mut().ok_or_else(unsupported)?;
         let kind = ProcessRefreshKind::nothing().with_cpu().with_memory().with_cmd(UpdateKind::Always).without_tasks();
-        system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
+        if system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind) == 0 {
+            return Err(unsupported());
+        }
         let mut snapshot = Snapshot::default();
         for (pid, process) in system.processes() {
             snapshot.seen += 1;
             let has_mark = |argument: &std::ffi::OsString| memmem::find(argument.as_encoded_bytes(), MARK).is_some();
-            if !process.cmd().iter().any(has_mark) || is_dead(process) {
+            if is_dead(process) {
+                continue;
+            }
+            // Every program has a command line, but other users' may be hidden. Linux's kernel threads have none.
+            snapshot.unreadable += u64::from(process.cmd().is_empty() && process.thread_kind().is_none());
+            if !process.cmd().iter().any(has_mark) {
                 continue;
             }
             let mut left = LONGEST_COMMAND_LINE;

@@ -214,3 +214,44 @@ async fn a_slow_output_makes_it_wait_and_a_stop_does_not() {
     run.sink.release();
     run.stop().await;
 }
+
+#[tokio::test]
+async fn what_cannot_be_read_or_run_is_counted_and_shown_and_the_check_goes_on() {
+    let proc = FakeProc::new();
+    proc.titled("web1", 10, 1);
+    fs::create_dir_all(proc.path().join("30/cmdline")).unwrap();
+    // No program that a system knows: starting a process fails.
+    let program = proc.path().join("gunicorn");
+    fs::write(&program, "no program").unwrap();
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let command = program.display();
+    let settings = format!(r#"{{"init_config": {{"gunicorn": "{command}"}}, "instances": [{{"proc_name": "web1"}}]}}"#);
+    let run = Run::start(proc.path(), &settings);
+    let level = |name: &str| {
+        let levels = run.telemetry.levels();
+        levels.iter().find(|level| level.name == name).map(|level| level.value.get())
+    };
+    let check = || run.telemetry.check().unwrap_or_default();
+    for failures in 1..=3 {
+        run.until_batches(failures).await;
+        eventually("the failure", || level("hornpipe_gunicorn_version_failures") == Some(failures as u64)).await;
+        let details = check().instances[0].details.clone();
+        let about_version = format!("version unknown: {command} --version cannot be run: ");
+        assert!(details.iter().any(|line| line.starts_with(&about_version)), "{details:?}");
+        assert!(details.contains(&"1 of 3 processes could not be read".to_owned()), "{details:?}");
+        assert_eq!(level("hornpipe_gunicorn_unreadable_processes"), Some(1));
+        assert_eq!((run.telemetry.status(), check().instances[0].status), (Status::Ok, Health::Ok));
+        run.time.advance(Duration::from_secs(15)).await;
+    }
+    fs::write(&program, "#!/bin/sh\necho 'gunicorn (version 1.2.3)'\n").unwrap();
+    for collections in 4..10 {
+        run.until_batches(collections).await;
+        if check().version.is_some() {
+            break;
+        }
+        run.time.advance(Duration::from_secs(15)).await;
+    }
+    eventually("the version", || check().version.as_deref() == Some("1.2.3")).await;
+    assert_eq!(check().instances[0].details.len(), 2, "{:?}", check().instances[0].details);
+    run.stop().await;
+}

@@ -163,3 +163,24 @@ async fn many_collections_leave_nothing_behind() {
     let apps = bench.run().await;
     assert!(apps.len() <= 26, "of 50 applications those of the last day: {}", apps.len());
 }
+
+#[tokio::test]
+async fn the_second_look_touches_only_the_workers() {
+    let proc = FakeProc::new();
+    proc.titled("web1", 10, 2).titled("web2", 20, 1).process(40, 1, &["sleep", "60"]);
+    let mut bench = Bench::new(proc.path(), &["web1"]);
+    // Opening a pipe that nobody writes to never ends, so whoever looks at any other file waits for ever.
+    let block = || {
+        let untouched = ["10/stat", "10/cmdline", "11/cmdline", "12/cmdline", "20/stat", "20/cmdline", "21/stat"];
+        for file in untouched.iter().chain(&["21/cmdline", "40/stat", "40/cmdline"]) {
+            let path = proc.path().join(file);
+            fs::remove_file(&path).unwrap();
+            assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+        }
+        proc.stat(12, 10, 'S', 1);
+    };
+    let running = bench.run_with(block);
+    let collection = tokio::time::timeout(Duration::from_secs(20), running).await.unwrap();
+    let app = &collection.outcomes[0].apps[0];
+    assert_eq!(result(app), ("web1", CheckStatus::Ok, 1, 1, ""));
+}
