@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use hornpipe_engine::testing::{FakeDatadog, FakeOtlp, eventually};
+use hornpipe_engine::testing::{FakeDatadog, FakeOtlp};
 
 use crate::support::{Directory, Hornpipe, free_address, shipped_pipeline};
 
