@@ -222,7 +222,9 @@ impl Disk {
     /// Opens the store; what an earlier process left in it is this queue's, and older than all that comes.
     fn open(&mut self) {
         let DiskSettings { files, directory, durable, .. } = &self.settings;
-        match Store::open(Arc::clone(files), directory, self.settings.segment_bytes()) {
+        // Microseconds rise from process to process, and faster than batches come.
+        let first = self.clock.unix().as_nanos() / 1000;
+        match Store::open(Arc::clone(files), directory, self.settings.segment_bytes(), first) {
             Ok((store, found)) => {
                 let counters = self.telemetry.signal(self.settings.signal);
                 counters.recovered.add(found.items);

@@ -115,7 +115,15 @@ pub(crate) struct Evicted {
 
 impl Store {
     /// Opens the store of a directory, which is made where it is missing, and tells what is in it that is not consumed.
-    pub fn open(files: Arc<dyn FileSystem>, directory: &Path, segment_bytes: u64) -> io::Result<(Self, Amount)> {
+    ///
+    /// Sequence numbers go on from `first` or above, which has to rise from process to process: a record that was given up
+    /// and cut off can come back with a loss of power, and must not have the number of one that was committed since.
+    pub fn open(
+        files: Arc<dyn FileSystem>,
+        directory: &Path,
+        segment_bytes: u64,
+        first: u64,
+    ) -> io::Result<(Self, Amount)> {
         files.make_directory(directory)?;
         let (position_file, position) = PositionFile::open(files.as_ref(), directory);
         let mut store = Store {
@@ -148,6 +156,7 @@ impl Store {
             }
         }
         (store.read_below, store.reopened) = (position.below, position.open);
+        store.next = store.next.max(first);
         store.committed = store.next;
         Ok((store, unread))
     }

@@ -9,7 +9,7 @@ use fake::FakeDisk;
 const DIRECTORY: &str = "/queue";
 
 fn open(disk: &FakeDisk) -> (Store, Amount) {
-    Store::open(Arc::new(disk.clone()), Path::new(DIRECTORY), 1000).unwrap()
+    Store::open(Arc::new(disk.clone()), Path::new(DIRECTORY), 1000, 1).unwrap()
 }
 
 /// A closed store of ten records of 100 bytes, the first of them 1, in segments of up to seven.
@@ -158,7 +158,7 @@ fn an_error_gives_up_what_was_not_committed_and_the_store_goes_on() {
 #[test]
 fn a_gigabyte_opens_without_reading_it() {
     let directory = std::env::temp_dir().join(format!("hornpipe-store-{}", std::process::id()));
-    let (mut store, _) = Store::open(Arc::new(Disk), &directory, 16 << 20).unwrap();
+    let (mut store, _) = Store::open(Arc::new(Disk), &directory, 16 << 20, 1).unwrap();
     // Holes instead of records: what is read of them would not pass.
     for segment in 0..64_u64 {
         let record = |buffer: &mut Vec<u8>| buffer.resize(buffer.len() + (1 << 20), 0);
@@ -174,7 +174,7 @@ fn a_gigabyte_opens_without_reading_it() {
     }
     drop(store);
     let start = std::time::Instant::now();
-    let (store, found) = Store::open(Arc::new(Disk), &directory, 16 << 20).unwrap();
+    let (store, found) = Store::open(Arc::new(Disk), &directory, 16 << 20, 1).unwrap();
     assert_eq!((found, store.bytes()), (Amount { records: 128, items: 640 }, 1 << 30));
     assert!(start.elapsed() < std::time::Duration::from_millis(500), "{:?}", start.elapsed());
     std::fs::remove_dir_all(&directory).unwrap();

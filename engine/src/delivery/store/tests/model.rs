@@ -75,6 +75,7 @@ struct Bench {
     store: Option<Store>,
     model: Model,
     appends: u64,
+    processes: u64,
     full_for: u8,
     /// Power was lost: a hole in a segment stays there until the segment goes.
     may_have_holes: bool,
@@ -83,9 +84,17 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let disk = FakeDisk::default();
-        let (store, found) = open(&disk);
+        let (store, found) = open(&disk, 0);
         assert_eq!(found, Amount::default());
-        Bench { disk, store: Some(store), model: Model::default(), appends: 0, full_for: 0, may_have_holes: false }
+        Bench {
+            disk,
+            processes: 1,
+            store: Some(store),
+            model: Model::default(),
+            appends: 0,
+            full_for: 0,
+            may_have_holes: false,
+        }
     }
 
     fn store(&mut self) -> &mut Store {
@@ -207,7 +216,8 @@ impl Bench {
     fn restart(&mut self) {
         self.store = None;
         self.disk.fill_up(false);
-        let (store, found) = open(&self.disk);
+        let (store, found) = open(&self.disk, self.processes);
+        self.processes += 1;
         self.store = Some(store);
         let (mut seen, mut damaged, mut last) = (BTreeSet::new(), Amount::default(), 0);
         while let Some(read) = self.store().read().unwrap() {
@@ -251,8 +261,10 @@ impl Bench {
     }
 }
 
-fn open(disk: &FakeDisk) -> (Store, Amount) {
-    Store::open(Arc::new(disk.clone()), Path::new("/queue"), 300).unwrap()
+/// The numbers of each process are above those of all before it.
+fn open(disk: &FakeDisk, process: u64) -> (Store, Amount) {
+    let first = 1 + 1000 * process;
+    Store::open(Arc::new(disk.clone()), Path::new("/queue"), 300, first).unwrap()
 }
 
 proptest! {
@@ -260,6 +272,16 @@ proptest! {
     #[test]
     fn what_is_committed_comes_back_until_it_is_consumed(actions in actions()) {
         Bench::new().run(&actions);
+    }
+}
+
+#[test]
+fn an_evicted_segment_that_comes_back_takes_the_place_of_no_record() {
+    for seed in 0..64 {
+        let appends = |count| std::iter::repeat_n(Action::Append { size: 0 }, count);
+        let evicted = appends(5).chain([Action::Commit, Action::Evict, Action::Full(1), Action::Close]);
+        let since = appends(2).chain([Action::Append { size: 1 }, Action::Crash(seed)]);
+        Bench::new().run(&evicted.chain(since).collect::<Vec<_>>());
     }
 }
 
