@@ -29,10 +29,11 @@ mod worker;
 pub(crate) use config::MEMORY_BYTES;
 pub use config::{BatchConfig, BatchSizer, DeliveryConfig, OnFull, QueueConfig, RetryConfig, Sizer};
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -41,7 +42,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::component::{Admission, Exporter};
 use crate::config::ByteSize;
-use crate::telemetry::{ComponentTelemetry, Counter};
+use crate::telemetry::{ComponentTelemetry, Counter, Status};
 use crate::{Clock, RateLimit, Reason, Shutdown, ShutdownTrigger};
 use disk::{Disk, DiskSettings};
 use queue::{Bounds, Levels, Queue};
@@ -99,6 +100,8 @@ pub struct Delivery {
     abort: Shutdown,
     abort_trigger: ShutdownTrigger,
     drop_log: RateLimit,
+    /// What keeps each signal from the backend now.
+    failures: std::sync::Mutex<BTreeMap<&'static str, String>>,
 }
 
 /// The way of one signal.
@@ -193,6 +196,7 @@ impl Delivery {
             abort,
             abort_trigger,
             drop_log: RateLimit::new(LOG_INTERVAL),
+            failures: std::sync::Mutex::default(),
         };
         delivery.show_queue();
         delivery
@@ -234,6 +238,7 @@ impl Delivery {
                 self.begin_to_use(lane, &active);
             }
         }
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.active.send_replace(active);
         self.show_queue();
     }
@@ -349,6 +354,25 @@ impl Delivery {
             let text = format!("{aside} batches fail alone and are tried apart from the queue");
             self.telemetry.set_fact(SET_ASIDE_FACT, if aside > 0 { text } else { String::new() });
         }
+    }
+
+    /// Notes what keeps a signal from the backend, or that nothing does; whether that is news. The exporter is well once
+    /// every signal gets through.
+    fn set_failure(&self, signal: Signal, failure: Option<&str>) -> bool {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match failure {
+            Some(text) => failures.insert(signal.as_str(), text.to_owned()),
+            None => failures.remove(signal.as_str()),
+        };
+        let is_news = before.as_deref() != failure;
+        if let Some(text) = failure {
+            self.telemetry.set_status(Status::Error(text.to_owned()));
+        } else if failures.is_empty() {
+            self.telemetry.set_status(Status::Ok);
+        } else if let (true, Some(other)) = (is_news, failures.values().next()) {
+            self.telemetry.set_status(Status::Error(other.clone()));
+        }
+        is_news
     }
 
     /// Logs a drop at a limited rate.

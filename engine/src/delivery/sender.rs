@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use hornpipe_model::Data;
+use hornpipe_model::{Data, Signal};
 use tokio::sync::watch;
 
 use super::pace::Pace;
@@ -15,7 +15,6 @@ use super::retry::Backoff;
 use super::set_aside::{Patient, STUBBORN, Ward};
 use super::{Active, Delivery, LOG_INTERVAL};
 use crate::component::{Request, SendOutcome};
-use crate::telemetry::Status;
 use crate::{Outcome, RateLimit, Reason, reason};
 
 /// Longest pause between attempts once the exporter is asked to drain.
@@ -152,7 +151,7 @@ impl<'a> Sender<'a> {
             if self.ward.is_aside(attempts.patient) {
                 pause = pause.max(retry.max_interval.get());
             } else {
-                self.note_failure(&error, pause);
+                self.note_failure(request.signal, &error, pause);
             }
             self.pause(pause).await;
         }
@@ -272,21 +271,21 @@ impl<'a> Sender<'a> {
         if self.failing.swap(false, Ordering::Relaxed) {
             tracing::info!(exporter = delivery.id(), "delivers again");
         }
-        delivery.telemetry.set_status(Status::Ok);
+        delivery.set_failure(request.signal, None);
         delivery.count_dropped(data, &[(reason::REJECTED, rejected)])
     }
 
     fn drop_items(&self, data: &Data, request: &Request, reason: Reason, error: &str) -> Outcome {
         let items = request.items.len() as u64;
         self.delivery.log_drop(items, request.signal, reason, error);
-        self.delivery.telemetry.set_status(Status::Error(error.to_owned()));
+        self.delivery.set_failure(request.signal, Some(error));
         self.delivery.count_dropped(data, &[(reason, items)])
     }
 
     /// Tells the operator that the backend does not take data: at once when the reason is new, else now and then.
-    fn note_failure(&self, error: &str, pause: Duration) {
+    fn note_failure(&self, signal: Signal, error: &str, pause: Duration) {
         let delivery = self.delivery;
-        let news = delivery.telemetry.set_status(Status::Error(error.to_owned()));
+        let news = delivery.set_failure(signal, Some(error));
         let due = self.failure_log.allow(&delivery.clock);
         if news || due.is_some() {
             let again = format!("{:.1}s", pause.as_secs_f64());

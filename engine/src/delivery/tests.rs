@@ -429,3 +429,15 @@ async fn another_exporter_takes_over_the_queue_and_what_was_not_delivered() {
     assert_eq!(successor.delivered(), ["2,3", "4"]);
     bench.finish().await;
 }
+
+#[tokio::test]
+async fn one_signal_that_gets_through_does_not_hide_that_another_does_not() {
+    let Bench { delivery, telemetry, .. } = Bench::new(Scripted::default(), |_| {});
+    assert!(delivery.set_failure(Signal::Metrics, Some("refused")));
+    assert!(delivery.set_failure(Signal::Logs, Some("no answer")));
+    assert!(!delivery.set_failure(Signal::Metrics, Some("refused")), "said already, whatever else was said since");
+    assert!(delivery.set_failure(Signal::Logs, None));
+    assert_eq!(telemetry.status(), Status::Error("refused".to_owned()));
+    assert!(delivery.set_failure(Signal::Metrics, None));
+    assert_eq!(telemetry.status(), Status::Ok);
+}
