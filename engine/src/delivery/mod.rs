@@ -3,13 +3,13 @@
 //! The layers, in the order in which a batch meets them, each a file:
 //!
 //! - `admission`: counting, and the exporter's own conversion, which must happen in order;
-//! - [`queue`]: bounded in bytes; at the bound its own policy decides, and no sibling waits. Where it is durable, the [`disk`]
-//!   writes each batch into the [`store`] by the [`codec`], and only then tells the batch's receiver that it is safe;
-//! - `worker`: takes the oldest entries, as many at a time as the [`pace`] allows, which grows and falls with what the backend
+//! - `queue`: bounded in bytes; at the bound its own policy decides, and no sibling waits. Where it is durable, the `disk`
+//!   writes each batch into the `store` by the `codec`, and only then tells the batch's receiver that it is safe;
+//! - `worker`: takes the oldest entries, as many at a time as the `pace` allows, which grows and falls with what the backend
 //!   takes, so that recovery is no stampede;
-//! - [`batcher`]: makes one batch of small ones;
+//! - `batcher`: makes one batch of small ones;
 //! - `sender`: one request until the backend took it, refused it for good, or it grew too old; halves what is too large;
-//! - [`retry`]: the pauses in between; [`set_aside`]: what fails alone holds nobody up.
+//! - [`retry`]: the pauses in between; `set_aside`: what fails alone holds nobody up.
 
 mod admission;
 mod batcher;
