@@ -1,6 +1,7 @@
 //! Log files through the real binary: rotation, crashes and backends that fail, with every line numbered.
 
 mod kill;
+mod outage;
 mod rotation;
 mod writer;
 
