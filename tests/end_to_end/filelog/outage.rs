@@ -12,7 +12,7 @@ use crate::support::Directory;
 /// Some 8 MiB of them.
 const LINES: u64 = 60_000;
 
-/// More than a process that holds none of the lines needs, less than one that holds them all twice.
+/// The bound of its two queues is 64 MiB of memory; what is on disk does not count.
 #[cfg(target_os = "linux")]
 const MEMORY_KIB: u64 = 96 * 1024;
 
