@@ -169,7 +169,8 @@ async fn a_refused_key_is_named_by_its_end_and_counts_for_health_only_where_aske
     let endpoint = asked.health_endpoint();
     assert_eq!(asked.ask(&["health", "--endpoint", &endpoint]).code, Some(1), "the file says backends: true");
     assert_eq!(asked.ask(&["health", "--endpoint", &format!("{endpoint}/livez")]).code, Some(0));
-    asked.hornpipe.stop();
+    let log = asked.hornpipe.stop_with_log();
+    assert_eq!(log.matches("kept on disk for the next start").count(), 1, "{log}");
 }
 
 #[test]

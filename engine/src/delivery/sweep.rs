@@ -20,6 +20,7 @@ impl Delivery {
     pub async fn sweep(&self) {
         join_all(self.lanes().map(|lane| async {
             self.sweep_lane(lane).await;
+            self.log_kept(lane);
             let (answer, closed) = oneshot::channel();
             if lane.queue.stop_disk(Command::Close(answer)) {
                 // One that hangs is left behind; what it has written is safe.
@@ -49,12 +50,15 @@ impl Delivery {
                 None => self.count_lost(lane, unsafe_items),
             }
         }
+        self.show_queue();
+    }
+
+    fn log_kept(&self, lane: &Lane) {
         let kept = self.telemetry.signal(lane.signal).held.get();
         if kept > 0 {
             let signal = lane.signal.as_str();
             tracing::info!(exporter = self.id(), items = kept, signal, "kept on disk for the next start");
         }
-        self.show_queue();
     }
 
     fn drop_all(&self, lane: &Lane, entries: Vec<Entry>) {

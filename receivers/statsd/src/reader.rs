@@ -350,8 +350,16 @@ impl Reader {
         let Some(example) = self.aggregator.rejects.take_example() else { return };
         if self.reject_log.allow(&self.context.clock).is_some() {
             let others = std::mem::take(&mut self.unshown_rejects).saturating_sub(1);
-            let reason = example.reason;
-            tracing::warn!(receiver = self.context.id, reason, line = %example, "dropped a line, and {others} others since the last such message");
+            let (receiver, reason) = (&self.context.id, example.reason);
+            match others {
+                0 => tracing::warn!(receiver, reason, line = %example, "dropped a line"),
+                _ => tracing::warn!(
+                    receiver,
+                    reason,
+                    line = %example,
+                    "dropped a line, and {others} others since the last such message"
+                ),
+            }
         }
     }
 
