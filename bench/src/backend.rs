@@ -1,4 +1,4 @@
-//! A backend that takes everything: answers each HTTP request as its sender wants it, and looks at nothing.
+//! A backend that takes everything: answers each HTTP request as its sender wants it.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,20 +14,40 @@ pub struct Backend {
     requests: Arc<AtomicU64>,
 }
 
+/// A request.
+#[derive(Debug, Default)]
+pub struct Request {
+    /// Its path.
+    pub path: String,
+    /// Its `Content-Encoding`, empty where it has none.
+    pub encoding: String,
+    /// Its body as it was sent.
+    pub body: Vec<u8>,
+}
+
 impl Backend {
-    /// Starts one on loopback.
+    /// Starts one on loopback that looks at nothing.
     ///
     /// # Errors
     /// The system has no port left.
     pub fn start() -> io::Result<Self> {
+        Backend::start_with(|_| Ok(()))
+    }
+
+    /// Starts one on loopback that answers once `take` has seen the request; where that fails, that the request is bad.
+    ///
+    /// # Errors
+    /// The system has no port left.
+    pub fn start_with(take: impl Fn(&Request) -> io::Result<()> + Send + Sync + 'static) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let requests = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&requests);
+        let take = Arc::new(take);
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
-                let counter = Arc::clone(&counter);
-                thread::spawn(move || serve(&connection, &counter));
+                let (counter, take) = (Arc::clone(&counter), Arc::clone(&take));
+                thread::spawn(move || serve(&connection, &counter, &*take));
             }
         });
         Ok(Backend { address, requests })
@@ -40,29 +60,45 @@ impl Backend {
 }
 
 /// Until the client hangs up.
-fn serve(mut connection: &TcpStream, requests: &AtomicU64) -> io::Result<()> {
+fn serve(
+    mut connection: &TcpStream,
+    requests: &AtomicU64,
+    take: &impl Fn(&Request) -> io::Result<()>,
+) -> io::Result<()> {
     let mut reader = BufReader::new(connection);
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        if line.is_empty() {
-            return Ok(());
-        }
+    while let Some(request) = read(&mut reader)? {
         // Datadog's intake accepts, OTLP's is done.
-        let status = if line.contains("/v1/metrics") { "200 OK" } else { "202 Accepted" };
-        let mut length = 0;
-        loop {
-            line.clear();
-            reader.read_line(&mut line)?;
-            let Some((name, value)) = line.split_once(':') else { break };
-            if name.eq_ignore_ascii_case("content-length") {
-                length = value.trim().parse().map_err(io::Error::other)?;
-            }
-        }
-        io::copy(&mut (&mut reader).take(length), &mut io::sink())?;
+        let status = match take(&request) {
+            Ok(()) if request.path.contains("/v1/") => "200 OK",
+            Ok(()) => "202 Accepted",
+            Err(_) => "400 Bad Request",
+        };
         requests.fetch_add(1, Ordering::Relaxed);
         write!(connection, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")?;
     }
+    Ok(())
+}
+
+/// The next request; `None` where the client has hung up.
+fn read(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let mut request = Request { path: line.split(' ').nth(1).unwrap_or_default().to_owned(), ..Request::default() };
+    let mut length = 0;
+    loop {
+        line.clear();
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.split_once(':') else { break };
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().map_err(io::Error::other)?;
+        } else if name.eq_ignore_ascii_case("content-encoding") {
+            value.trim().clone_into(&mut request.encoding);
+        }
+    }
+    reader.take(length).read_to_end(&mut request.body)?;
+    Ok(Some(request))
 }
 
 #[cfg(test)]

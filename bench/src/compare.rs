@@ -239,7 +239,7 @@ fn measure(
         let backends = if sends_on { vec![Backend::start()?, Backend::start()?] } else { Vec::new() };
         let task = Task { target: &target, interval, directory, backends: &backends };
         let command = &mut subject.command(program, &task)?;
-        let process = Process::start(command, &target, &directory.join("program.log"))?;
+        let process = Process::start(command, Some(&target), &directory.join("program.log"))?;
         let figures = feed(&process, &Load::new(&recipe), &target, lines_a_second * seconds, rate, seconds)?;
         let log = process.stop()?;
         if subject == Subject::Hornpipe && backends.iter().any(|backend| backend.requests() == 0) {
@@ -298,7 +298,8 @@ fn medians(runs: &[Figures]) -> Figures {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle of some values, or what is between the two middle ones.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let upper = values.get(values.len() / 2).copied().unwrap_or(f64::NAN);
     if values.len() % 2 == 1 { upper } else { (upper + values.get(values.len() / 2 - 1).unwrap_or(&upper)) / 2.0 }

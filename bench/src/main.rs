@@ -3,21 +3,24 @@
 #[cfg(target_os = "linux")]
 mod cli {
     use std::io::{self, Write};
-    use std::path::PathBuf;
+    use std::path::Path;
 
     use clap::{Args, Parser, ValueEnum};
     use hornpipe_bench::compare::{self, Plan, Workload};
     use hornpipe_bench::corpus::Corpus;
     use hornpipe_bench::load::{Load, Packing, Recipe};
+    use hornpipe_bench::logs;
     use hornpipe_bench::send::{Sender, Target};
     use hornpipe_bench::sink;
     use hornpipe_bench::subject::Subject;
 
-    /// Benchmarks of the statsd receiver.
+    /// Benchmarks of the statsd and filelog receivers.
     #[derive(Parser)]
     pub enum Command {
         /// Measures the bare sink, hornpipe and its peers side by side.
         Compare(Compare),
+        /// Measures how hornpipe and an OpenTelemetry Collector read log files, and whether every line arrives.
+        CompareLogs(CompareLogs),
         /// Sends a load and says what it adds up to.
         Load(Send),
         /// Receives datagrams and does nothing with them.
@@ -45,6 +48,25 @@ mod cli {
         /// Sends as fast as it goes.
         #[arg(long)]
         flat_out: bool,
+    }
+
+    #[derive(Args)]
+    pub struct CompareLogs {
+        /// Only these workloads.
+        #[arg(long, value_delimiter = ',')]
+        workloads: Vec<logs::compare::Workload>,
+        /// Only these programs.
+        #[arg(long, value_delimiter = ',', default_values = ["hornpipe", "otelcol"])]
+        subjects: Vec<Subject>,
+        /// How often each program is measured.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// How long one measurement at a steady rate takes.
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+        /// How many lines a backlog has.
+        #[arg(long, default_value_t = 2_000_000)]
+        lines: u64,
     }
 
     #[derive(Args)]
@@ -82,6 +104,7 @@ mod cli {
         let mut out = io::stdout().lock();
         match command {
             Command::Compare(options) => compare(options, &mut out),
+            Command::CompareLogs(options) => compare_logs(options, &mut out),
             Command::Load(options) => load(&options, &mut out),
             Command::Sink { target } => sink::run(&target, out),
         }
@@ -96,8 +119,25 @@ mod cli {
             seconds,
             flat_out,
         };
-        let directory: PathBuf = std::env::temp_dir().join(format!("hornpipe-bench-{}", std::process::id()));
-        compare::run(&plan, &directory, out)?;
+        in_directory(|directory| compare::run(&plan, directory, out))
+    }
+
+    fn compare_logs(options: CompareLogs, out: &mut impl Write) -> io::Result<()> {
+        let CompareLogs { workloads, subjects, rounds, seconds, lines } = options;
+        let plan = logs::compare::Plan {
+            workloads: all_unless_named(workloads),
+            subjects,
+            rounds,
+            seconds: seconds.max(1),
+            lines: lines.max(1),
+        };
+        in_directory(|directory| logs::compare::run(&plan, directory, out))
+    }
+
+    /// Does something with files of its own.
+    fn in_directory(work: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+        let directory = std::env::temp_dir().join(format!("hornpipe-bench-{}", std::process::id()));
+        work(&directory)?;
         std::fs::remove_dir_all(directory)
     }
 

@@ -20,7 +20,7 @@ const AT_REST: Duration = Duration::from_millis(3);
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    target: Target,
+    target: Option<Target>,
     log: PathBuf,
 }
 
@@ -34,15 +34,15 @@ pub struct Memory {
 }
 
 impl Process {
-    /// Starts a program with its output in `log`, and waits until it listens at `target`.
+    /// Starts a program with its output in `log`, and waits until it listens at `target`, where there is one.
     ///
     /// # Errors
     /// It cannot be started, ends, or does not listen in time; the text has a line of its log.
-    pub fn start(command: &mut Command, target: &Target, log: &Path) -> io::Result<Self> {
+    pub fn start(command: &mut Command, target: Option<&Target>, log: &Path) -> io::Result<Self> {
         let output = File::create(log)?;
         let errors = output.try_clone()?;
         let child = command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn()?;
-        let mut process = Process { child, target: target.clone(), log: log.to_owned() };
+        let mut process = Process { child, target: target.cloned(), log: log.to_owned() };
         let start = Instant::now();
         while !process.listens() {
             if let Some(status) = process.child.try_wait()? {
@@ -129,13 +129,14 @@ impl Process {
 
     fn listens(&self) -> bool {
         match &self.target {
-            Target::Udp(_) => self.udp_row().is_some(),
-            Target::Unix(path) => path.exists(),
+            None => true,
+            Some(Target::Udp(_)) => self.udp_row().is_some(),
+            Some(Target::Unix(path)) => path.exists(),
         }
     }
 
     fn udp_row(&self) -> Option<UdpRow> {
-        let Target::Udp(address) = &self.target else { return None };
+        let Some(Target::Udp(address)) = &self.target else { return None };
         ["/proc/net/udp", "/proc/net/udp6"]
             .iter()
             .find_map(|table| UdpRow::find(&fs::read_to_string(table).ok()?, address.port()))
@@ -155,7 +156,7 @@ impl Drop for Process {
         // Gone already where it was stopped.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Target::Unix(path) = &self.target {
+        if let Some(Target::Unix(path)) = &self.target {
             let _ = fs::remove_file(path);
         }
     }

@@ -113,7 +113,7 @@ impl Subject {
                 command.env("HORNPIPE_STATE_DIR", task.directory.join("state")).env("DD_HOSTNAME", "bench");
             }
             Subject::Otelcol => {
-                command.arg("--config").arg(write(task, "otelcol.yaml", &otelcol_config(task))?);
+                command = otelcol_command(program, &write(task, "otelcol.yaml", &otelcol_config(task))?);
             }
             Subject::Gostatsd => {
                 command.args(["--backends", "null", "--web-addr", "", "--metrics-addr", &endpoint(task.target)]);
@@ -137,6 +137,13 @@ impl Subject {
         }
         Ok(command)
     }
+}
+
+/// An OpenTelemetry Collector with that configuration.
+pub fn otelcol_command(program: &Path, config: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg("--config").arg(config);
+    command
 }
 
 fn on_path(name: &str) -> Option<PathBuf> {
