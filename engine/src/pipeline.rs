@@ -44,6 +44,11 @@ impl Pipeline {
         &self.id
     }
 
+    /// Where it ends.
+    pub(crate) fn exporters(&self) -> &[Arc<Delivery>] {
+        &self.exporters
+    }
+
     /// Runs a batch through the processors and into every exporter's queue.
     pub async fn consume(&self, batch: Batch) {
         let mut stages = self.stages.lock().await;

@@ -11,10 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use hornpipe_engine::status::StatusReport;
 use hornpipe_engine::testing::{FakeDatadog, FakeOtlp, PATIENCE, eventually};
 
-use crate::support::{Directory, Gunicorn, Hornpipe, free_address, hornpipe, shipped_pipeline};
+use crate::support::{Directory, Gunicorn, Hornpipe, free_address, shipped_pipeline, status};
 
 /// The shipped pipeline with its log files switched on, and both backends.
 struct Run {
@@ -363,9 +362,7 @@ async fn half_a_traceback_that_a_crash_takes_is_read_again() {
 
 /// How many records a processor of the running hornpipe holds.
 fn held(directory: &Directory, processor: &str) -> u64 {
-    let mut command = hornpipe();
-    let output = command.args(["status", "--json"]).env("HORNPIPE_STATE_DIR", directory.path().join("state")).output();
-    let report: StatusReport = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    let report = status(&directory.path().join("state"));
     let found = report.processors.iter().find(|component| component.id == processor);
     found.and_then(|component| component.signals.get("logs")).map_or(0, |logs| logs.held)
 }

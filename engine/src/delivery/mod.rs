@@ -274,6 +274,21 @@ impl Delivery {
         self.drain();
     }
 
+    /// Whether nothing is promised about what it is given.
+    pub(crate) fn is_best_effort(&self) -> bool {
+        self.active.borrow().exporter.best_effort()
+    }
+
+    /// Whether the queue of a signal has room for what can wait elsewhere.
+    pub(crate) fn has_room(&self, signal: Signal) -> bool {
+        self.lane(signal).queue.has_room()
+    }
+
+    /// Waits until there may be more room in the queue of a signal than at the call.
+    pub(crate) fn drained(&self, signal: Signal) -> impl Future<Output = ()> {
+        self.lane(signal).queue.drained()
+    }
+
     fn lanes(&self) -> [&Lane; 2] {
         [&self.metrics, &self.logs]
     }

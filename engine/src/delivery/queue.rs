@@ -14,11 +14,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 
 use hornpipe_model::Timestamp;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use super::disk::{Append, Command, DiskSettings};
 use super::entry::Entry;
 use super::store::Amount;
 use super::{OnFull, Sizer};
+
+/// A batch of a receiver that can wait is not larger, in memory or on disk.
+const LARGE_BATCH: u64 = 2 << 20;
 
 /// How much a queue takes.
 #[derive(Clone, Copy, Debug)]
@@ -256,6 +260,18 @@ impl Queue {
         }
     }
 
+    /// Whether those who can wait may bring more: half of each bound is for the others. A queue that is set to block makes
+    /// whoever brings something wait by itself.
+    pub fn has_room(&self) -> bool {
+        let state = self.lock();
+        state.bounds.on_full == OnFull::Block || state.is_half_free()
+    }
+
+    /// Waits until there may be more room than at the call.
+    pub fn drained(&self) -> Notified<'_> {
+        self.drained.notified()
+    }
+
     /// Whether what comes is written to disk.
     pub fn takes(&self) -> bool {
         self.lock().takes()
@@ -311,8 +327,7 @@ pub(super) struct Levels {
 impl State {
     /// An entry larger than a bound fits an empty queue, so that it cannot wait for ever.
     fn fits(&self, entry: &Entry) -> bool {
-        let mut total = self.in_memory;
-        total.add(self.unread);
+        let total = self.total();
         if total.records == 0 {
             return true;
         }
@@ -329,6 +344,33 @@ impl State {
             None => self.memory == 0 || self.memory.saturating_add(entry.bytes()) <= self.bounds.memory,
         };
         fits_size && fits_bytes && !self.overruns(entry)
+    }
+
+    /// Whether less than half of each bound is used, or nothing at all.
+    fn is_half_free(&self) -> bool {
+        let total = self.total();
+        let is_size_free = match self.bounds.size {
+            None => true,
+            Some((Sizer::Requests, limit)) => total.records < limit / 2,
+            Some((Sizer::Items, limit)) => total.items < limit / 2,
+            Some((Sizer::Bytes, limit)) => self.bytes() < half(limit),
+        };
+        let memory = half(self.bounds.memory as u64);
+        let is_free = match &self.disk {
+            Some(disk) if disk.takes => {
+                let pending = disk.pending as u64;
+                disk.bytes + pending < half(self.bounds.disk) && pending < memory
+            }
+            _ => (self.memory as u64) < memory,
+        };
+        total.records == 0 || (is_size_free && is_free)
+    }
+
+    /// Everything that is queued or being sent.
+    fn total(&self) -> Amount {
+        let mut total = self.in_memory;
+        total.add(self.unread);
+        total
     }
 
     /// Whether the disk is so slow that memory does not hold what waits for it.
@@ -501,6 +543,11 @@ impl State {
             self.in_flight.swap_remove(index);
         }
     }
+}
+
+/// Half of a bound, and at least one batch less than all of it.
+fn half(bound: u64) -> u64 {
+    (bound / 2).min(bound.saturating_sub(LARGE_BATCH))
 }
 
 /// What an entry was when it came; what is settled of it meanwhile still counts.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hornpipe_model::{Signal, Timestamp};
 
-use super::report::{CheckReport, ComponentStatus, ErrorStatus, Health, QueueStatus, SignalStatus};
+use super::report::{CheckReport, ComponentStatus, ErrorStatus, Health, QueueStatus, SignalStatus, WaitingStatus};
 use crate::delivery::{QUEUE_CAPACITY, QUEUE_OLDEST, QUEUE_SIZE};
 use crate::telemetry::{
     ComponentIdentity, ComponentKind, ComponentTelemetry, PipelineTopology, SignalCounters, Status, Telemetry,
@@ -84,6 +84,10 @@ impl Reader<'_> {
                 .last_error()
                 .map(|error| ErrorStatus { text: error.text, age_seconds: self.now.since(error.time).as_secs() }),
             facts: telemetry.facts().into_iter().map(|(name, text)| (name.to_owned(), text)).collect(),
+            waiting: telemetry.waiting().map(|waiting| WaitingStatus {
+                exporters: waiting.exporters,
+                age_seconds: self.now.since(waiting.since).as_secs(),
+            }),
             signals: self.signals(telemetry),
             queue: self.take_queue(&mut numbers),
             numbers,

@@ -15,5 +15,5 @@ mod tests;
 pub use board::{Phase, ProcessFacts, StatusBoard, StatusReader};
 pub use report::{
     CheckInstance, CheckReport, ComponentStatus, ErrorStatus, Health, HostStatus, QueueStatus, Readiness, ReloadStatus,
-    SignalStatus, StateDirectoryStatus, StatusReport,
+    SignalStatus, StateDirectoryStatus, StatusReport, WaitingStatus,
 };

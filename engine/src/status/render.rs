@@ -85,6 +85,13 @@ impl fmt::Display for ComponentStatus {
         for (name, text) in &self.facts {
             writeln!(f, "    {name}: {}", clean(text))?;
         }
+        if let Some(waiting) = &self.waiting {
+            let (exporters, age) = (waiting.exporters.join(", "), span(waiting.age_seconds));
+            writeln!(
+                f,
+                "    waits for {age}: no room in the queues of {exporters}; what is not read is kept where it is"
+            )?;
+        }
         for (signal, counters) in &self.signals {
             writeln!(f, "    {signal}: {counters}")?;
         }

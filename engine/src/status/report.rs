@@ -129,6 +129,9 @@ pub struct ComponentStatus {
     /// What it says about itself, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<String, String>,
+    /// What a receiver waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<WaitingStatus>,
     /// Its counters, by signal.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub signals: BTreeMap<String, SignalStatus>,
@@ -185,6 +188,16 @@ pub struct ErrorStatus {
     /// What happened, in words for the operator.
     pub text: String,
     /// Seconds since it happened last.
+    pub age_seconds: u64,
+}
+
+/// A receiver that leaves data where it is, since exporters have no room for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WaitingStatus {
+    /// The exporters, by id; all of them are full.
+    pub exporters: Vec<String>,
+    /// Seconds since it began to wait.
     pub age_seconds: u64,
 }
 

@@ -12,7 +12,9 @@ use crate::clock::{BoxFuture, ClockSource};
 use crate::component::reason;
 use crate::delivery::{QUEUE_CAPACITY, QUEUE_OLDEST, QUEUE_SIZE};
 use crate::state_dir::StateDirectory;
-use crate::telemetry::{ComponentIdentity, ComponentKind, ComponentTelemetry, PipelineTopology, Status, Telemetry};
+use crate::telemetry::{
+    ComponentIdentity, ComponentKind, ComponentTelemetry, PipelineTopology, Status, Telemetry, Waiting,
+};
 
 /// The time of every report here.
 const NOW: u64 = 1_700_000_000;
@@ -106,6 +108,8 @@ fn busy() -> Bench {
     counters.emitted.add(12);
     counters.dropped("missing_type", 2);
     counters.dropped("context_limit", 1);
+    let exporters = vec!["datadog".to_owned(), "otlp".to_owned()];
+    statsd.set_waiting(Some(Waiting { exporters, since: Timestamp::from_secs(NOW - 130), last: Duration::ZERO }));
 
     let datadog = bench.exporter("datadog");
     datadog.set_status(Status::Error(REFUSED.to_owned()));
@@ -141,6 +145,7 @@ Pipelines
 Receivers
   statsd [OK]
     listens on: 127.0.0.1:8125, [::1]:8125
+    waits for 2m10s: no room in the queues of datadog, otlp; what is not read is kept where it is
     metrics: 103 in, 12 out, 3 dropped (context_limit 1, missing_type 2), 0 held
     hornpipe_statsd_packets 90
 
@@ -172,6 +177,7 @@ fn the_json_can_be_read_back_and_needs_no_field() {
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(value["status"], "error");
     assert_eq!(value["exporters"][0]["queue"]["oldest_age_seconds"], 75);
+    assert_eq!(value["receivers"][0]["waiting"]["age_seconds"], 130);
     assert_eq!(value["receivers"][0]["signals"]["metrics"]["dropped"]["missing_type"], 2);
     assert_eq!(value["receivers"][0]["numbers"]["hornpipe_statsd_packets"], 90);
 }

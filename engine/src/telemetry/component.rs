@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hornpipe_model::{Signal, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -173,6 +174,17 @@ pub struct LastError {
     pub time: Timestamp,
 }
 
+/// A receiver that has more to read than exporters have room for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The exporters whose queues have no room, by id.
+    pub exporters: Vec<String>,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it said so last, on the clock that never steps back.
+    pub last: Duration,
+}
+
 /// Counters, own numbers and status of one component.
 #[derive(Debug)]
 pub struct ComponentTelemetry {
@@ -183,6 +195,7 @@ pub struct ComponentTelemetry {
     facts: Mutex<BTreeMap<&'static str, String>>,
     health: Mutex<Health>,
     check: Mutex<Option<CheckReport>>,
+    waiting: Mutex<Option<Waiting>>,
     clock: Clock,
 }
 
@@ -202,6 +215,7 @@ impl ComponentTelemetry {
             facts: Mutex::default(),
             health: Mutex::default(),
             check: Mutex::default(),
+            waiting: Mutex::default(),
             clock,
         }
     }
@@ -296,6 +310,20 @@ impl ComponentTelemetry {
     /// How the check that the component runs went last; nothing where it runs none.
     pub fn check(&self) -> Option<CheckReport> {
         self.check.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says what a receiver waits for, or that it does not.
+    pub fn set_waiting(&self, waiting: Option<Waiting>) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
+    }
+
+    /// What a receiver waits for; nothing where it does not.
+    pub fn waiting(&self) -> Option<Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {

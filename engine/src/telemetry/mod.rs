@@ -20,7 +20,7 @@ mod validate;
 mod tests;
 
 pub use component::{
-    ComponentIdentity, ComponentKind, ComponentTelemetry, Counter, LastError, Level, SignalCounters, Status,
+    ComponentIdentity, ComponentKind, ComponentTelemetry, Counter, LastError, Level, SignalCounters, Status, Waiting,
 };
 pub use config::{
     Compression, LogEncoding, LogLevel, LogsConfig, MetricsConfig, MetricsLevel, Milliseconds, OtlpConfig,

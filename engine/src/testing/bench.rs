@@ -16,7 +16,7 @@ pub fn build_context(kind: ComponentKind, id: &str, clock: &FakeClock) -> BuildC
     BuildContext {
         id: id.to_owned(),
         clock: clock.clock(),
-        telemetry: Telemetry::default().component(identity),
+        telemetry: Telemetry::new(clock.clock()).component(identity),
         sockets: Sockets::default(),
         resource: resource(),
         state_directory: Arc::new(StateDirectory {

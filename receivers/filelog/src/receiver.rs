@@ -161,10 +161,10 @@ impl Running {
         while !shutdown.is_requested() {
             let began = self.context.clock.monotonic();
             let done = self.step(Kind::default()).await?;
-            let has_room = self.has_room();
-            let (is_busy, next) = (done.is_busy && has_room, done.next);
+            let (is_busy, next) = (done.is_busy, done.next);
             self.take(done).await;
-            if is_busy {
+            self.output.set_waiting(is_busy && !self.output.has_room());
+            if is_busy && self.has_room() {
                 // Others get their turn although this task never waits.
                 tokio::task::yield_now().await;
                 continue;
@@ -172,25 +172,29 @@ impl Running {
             tokio::select! {
                 biased;
                 () = shutdown.requested() => {}
-                () = self.wait(began, next, has_room) => {}
+                () = self.wait(began, next) => {}
             }
         }
         Ok(())
     }
 
     /// Waits until there is something to do: room for what waits, a change, or something due.
-    async fn wait(&mut self, began: Duration, next: Duration, has_room: bool) {
+    async fn wait(&mut self, began: Duration, next: Duration) {
         let clock = self.context.clock.clone();
+        let is_full = !self.output.has_room();
         tokio::select! {
             Some(settled) = self.settled.recv() => self.note(settled),
-            () = changed(self.watched.as_ref()), if has_room => {}
+            // Without room too: a file that is renamed has to be followed.
+            () = changed(self.watched.as_ref()) => {}
+            () = self.output.room(), if is_full => {}
             () = clock.sleep_until(next.max(began + MERGE)) => return,
         }
         clock.sleep_until(began + MERGE).await;
     }
 
+    /// Whether another batch may go on its way: files keep what is not read.
     fn has_room(&self) -> bool {
-        self.in_flight.values().sum::<usize>() < MOST_IN_FLIGHT
+        self.in_flight.values().sum::<usize>() < MOST_IN_FLIGHT && self.output.has_room()
     }
 
     fn note(&mut self, (batch, outcome): (BatchId, Outcome)) {

@@ -2,6 +2,7 @@
 
 mod kill;
 mod outage;
+mod room;
 mod rotation;
 mod writer;
 

@@ -7,6 +7,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use hornpipe_engine::reason;
+use hornpipe_engine::status::StatusReport;
 use hornpipe_engine::telemetry::FinalCounters;
 use hornpipe_engine::testing::{assert_conserved, final_counters};
 
@@ -116,6 +117,12 @@ pub fn hornpipe() -> Command {
     // Where the tests run in a container there would be no host name.
     command.env("DD_HOSTNAME", "test-host");
     command
+}
+
+/// What `hornpipe status` says of the process that keeps its state in a directory.
+pub fn status(state: &Path) -> StatusReport {
+    let output = hornpipe().args(["status", "--json"]).env("HORNPIPE_STATE_DIR", state).output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error} in {output:?}"))
 }
 
 /// The shipped pipeline, as `cargo run --release` runs it in the checkout, on ports of the test's and with its output in

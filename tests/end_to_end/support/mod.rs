@@ -13,7 +13,7 @@ pub mod virtual_environment;
 pub use backends::Backends;
 pub use directory::Directory;
 pub use gunicorn::Gunicorn;
-pub use hornpipe::{Hornpipe, free_address, hornpipe, metrics_pipeline, shipped_pipeline};
+pub use hornpipe::{Hornpipe, free_address, hornpipe, metrics_pipeline, shipped_pipeline, status};
 pub use process::Process;
 pub use proxy::Proxy;
 pub use sample::Sample;
