@@ -48,8 +48,8 @@ pub(crate) struct Tail {
     pub(crate) grown: Duration,
     /// Since when none of the patterns names its file.
     pub(crate) left: Option<Duration>,
-    /// The file that had its name until it came: it was renamed, so that this one is no copy of it.
-    pub(crate) succeeds: Option<Key>,
+    /// The content that had its name until it came: its file was renamed, so that this one is no copy of it.
+    pub(crate) succeeds: Option<ContentId>,
     /// True where its file was truncated: what that has now is another content.
     pub(crate) is_truncated: bool,
     /// True while it waits to be read.

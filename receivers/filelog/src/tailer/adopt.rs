@@ -89,7 +89,8 @@ impl Tailer {
     fn place(&mut self, mut handle: Handle, meta: Meta, path: &Path, set: usize) -> io::Result<()> {
         let head = handle.head(self.options.fingerprint_size)?;
         let start = self.sets.get(set).map(|set: &FileSet| set.start).unwrap_or(Start::Beginning);
-        let succeeds = self.before.get(path).copied().filter(|key| *key != meta.key);
+        let predecessor = self.before.get(path).filter(|key| **key != meta.key);
+        let succeeds = predecessor.and_then(|key| self.latest_at(*key));
         let is_forced = !self.has_scanned && matches!(start, Start::AlwaysEnd | Start::AlwaysBeginning);
         let verdict = if is_forced { Verdict::New } else { self.judge(&mut handle, meta, succeeds, &head)? };
         match verdict {
@@ -116,6 +117,12 @@ impl Tailer {
             Verdict::Wait => {}
         }
         Ok(())
+    }
+
+    /// The content that was in a file last.
+    fn latest_at(&self, key: Key) -> Option<ContentId> {
+        let ended = || self.ended.iter().rev().find(|tail| tail.key == key).map(|tail| tail.id);
+        self.by_key.get(&key).copied().or_else(ended)
     }
 
     /// Looks at a file whose first bytes have come only now; false where it is not to be read.
@@ -156,7 +163,7 @@ impl Tailer {
     }
 
     /// Forgets a file of which nothing was read.
-    fn drop_tail(&mut self, id: ContentId) {
+    pub(super) fn drop_tail(&mut self, id: ContentId) {
         if let Some(tail) = self.tails.remove(&id) {
             self.by_key.remove(&tail.key);
         }
@@ -200,11 +207,17 @@ impl Tailer {
     }
 
     /// Compares a file with everything that is known.
-    fn judge(&mut self, handle: &mut Handle, meta: Meta, succeeds: Option<Key>, head: &[u8]) -> io::Result<Verdict> {
+    fn judge(
+        &mut self,
+        handle: &mut Handle,
+        meta: Meta,
+        succeeds: Option<ContentId>,
+        head: &[u8],
+    ) -> io::Result<Verdict> {
         if head.is_empty() {
             return Ok(Verdict::New);
         }
-        let fits = |tail: &&Tail| tail.key != meta.key && tail.head.fits(head) && succeeds != Some(tail.key);
+        let fits = |tail: &&Tail| tail.key != meta.key && tail.head.fits(head) && succeeds != Some(tail.id);
         let alike: Vec<ContentId> = self.tails.values().filter(fits).map(|tail| tail.id).collect();
         if alike.is_empty() && !self.ended.iter().any(|tail| tail.head.fits(head)) {
             return Ok(Verdict::New);
@@ -227,7 +240,7 @@ impl Tailer {
         };
         for (index, tail) in self.ended.iter().enumerate() {
             let is_same_file = tail.key.inode == meta.key.inode;
-            if succeeds != Some(tail.key)
+            if succeeds != Some(tail.id)
                 && !(is_same_file && tail.is_truncated)
                 && let Some(end) = tail.is_in(handle, head, size)?
                 && (end >= tail.position() || !is_same_file)

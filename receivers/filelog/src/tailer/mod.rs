@@ -223,6 +223,12 @@ impl Tailer {
                 continue;
             }
             match self.by_key.get(&key).and_then(|id| self.tails.get_mut(id)) {
+                // A closed file with another name may be another file with the same inode; nothing was read of it.
+                Some(tail) if !tail.is_judged && tail.handle.is_none() && tail.path != file.path => {
+                    let id = tail.id;
+                    self.drop_tail(id);
+                    unknown.push(file);
+                }
                 Some(tail) => {
                     tail.left = None;
                     tail.path = file.path;

@@ -10,6 +10,10 @@ use super::world::World;
 
 const ROTATIONS: usize = 6;
 
+/// Sequences in which lines came twice where the file system gives a deleted file's inode to the next file, as ext4 does: an
+/// empty file was not told to be a copy, for what it was taken to succeed was by then another file with the same inode.
+const FAILED_ONCE: [u64; 5] = [2583, 2692, 3201, 3739, 4562];
+
 struct Model {
     seed: u64,
     random: fastrand::Rng,
@@ -174,11 +178,11 @@ fn run(crashes: bool) {
 }
 
 /// `HORNPIPE_MODEL_RUNS` says how many sequences; `HORNPIPE_MODEL_SEED` has one of them alone.
-fn seeds() -> std::ops::Range<u64> {
+fn seeds() -> Vec<u64> {
     let number = |name| std::env::var(name).ok().and_then(|number| number.parse().ok());
     match number("HORNPIPE_MODEL_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("HORNPIPE_MODEL_RUNS").unwrap_or(150),
+        Some(seed) => vec![seed],
+        None => (0..number("HORNPIPE_MODEL_RUNS").unwrap_or(150)).chain(FAILED_ONCE).collect(),
     }
 }
 
