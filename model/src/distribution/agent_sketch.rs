@@ -1,11 +1,11 @@
 //! The sketch that the Datadog Agent sends for a distribution.
 
-use super::agent_mapping;
+use super::agent_mapping::{INFINITY_KEY, agent_keys};
 use super::samples::Samples;
 use super::whole_counts::{whole_count, whole_counts};
 
-/// The key of what is beyond the largest magnitude that the Agent maps (about 3e211).
-const INFINITY_KEY: i32 = i16::MAX as i32;
+/// How many samples are sorted by their ranks.
+const FEW: usize = 32;
 
 /// A sketch as the Datadog intake takes it (`Dogsketch` of `/api/beta/sketches`), without its timestamp.
 ///
@@ -48,7 +48,8 @@ impl From<&Samples> for AgentSketch {
         let sketch = samples.sketch();
         let counts = whole_counts(sketch.bins().map(|(_, weight)| weight), samples.count());
         for ((key, _), count) in sketch.bins().zip(counts) {
-            result.push(key.clamp(-INFINITY_KEY, INFINITY_KEY), count);
+            let limit = i32::from(INFINITY_KEY);
+            result.push(key.clamp(-limit, limit), count);
         }
         result
     }
@@ -56,13 +57,50 @@ impl From<&Samples> for AgentSketch {
 
 impl AgentSketch {
     /// Adds a bin for each key of some values. What clients that do not sample send needs no weights and no rounding, which
-    /// saves a third of the time. ([`SAMPLE_LIMIT`](super::SAMPLE_LIMIT) values are never too many bins.)
+    /// saves most of the time. ([`SAMPLE_LIMIT`](super::SAMPLE_LIMIT) values are never too many bins.)
     fn count_keys(&mut self, values: &[f64]) {
-        let mut keys: Vec<i32> = values.iter().map(|&value| agent_mapping::key(value)).collect();
-        keys.sort_unstable();
-        for equal in keys.chunk_by(i32::eq) {
-            self.push(equal[0].clamp(-INFINITY_KEY, INFINITY_KEY), equal.len() as u64);
+        if values.len() <= FEW {
+            return self.count_few_keys(values);
         }
+        let mut keys = vec![0; values.len()];
+        agent_keys(values, &mut keys);
+        keys.sort_unstable();
+        for equal in keys.chunk_by(i16::eq) {
+            self.keys.push(equal[0].into());
+            self.counts.push(equal.len() as u32);
+        }
+    }
+
+    /// The same for up to [`FEW`] values, by the rank of each key: how many others are smaller, so that equal keys have one
+    /// rank. Each is compared with each, eight at a time and without a branch that the processor could foresee only
+    /// by chance; to sort twenty keys takes three times as long.
+    fn count_few_keys(&mut self, values: &[f64]) {
+        let mut keys = [0; FEW];
+        agent_keys(values, &mut keys);
+        let known = &keys[..values.len()];
+        let (mut bins, mut counts) = ([0; FEW], [0; FEW]);
+        for (lane, wanted) in keys.as_chunks::<8>().0.iter().zip(known.chunks(8)) {
+            let mut ranks = [0_i16; 8];
+            for &other in known {
+                for (rank, &key) in ranks.iter_mut().zip(lane) {
+                    *rank += i16::from(other < key);
+                }
+            }
+            for (&key, &rank) in wanted.iter().zip(&ranks) {
+                let rank = rank as usize % FEW;
+                bins[rank] = key.into();
+                counts[rank] += 1;
+            }
+        }
+        // Equal keys leave gaps behind them.
+        let mut filled = 0;
+        for rank in 0..known.len() {
+            let count = counts[rank];
+            (bins[filled], counts[filled]) = (bins[rank], count);
+            filled += usize::from(count > 0);
+        }
+        self.keys.extend_from_slice(&bins[..filled]);
+        self.counts.extend_from_slice(&counts[..filled]);
     }
 
     /// Adds a bin, in several with the same key where the count needs it: the rest first, then full ones (Agent,
@@ -78,8 +116,11 @@ impl AgentSketch {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::distribution::WHOLE_COUNT_LIMIT;
+    use crate::distribution::agent_mapping;
     use proptest::prelude::*;
 
     fn sketch(entries: &[(f64, f64)]) -> AgentSketch {
@@ -135,8 +176,8 @@ mod tests {
     #[test]
     fn magnitudes_beyond_the_agents_last_key_share_its_infinity() {
         let sketch = sketch(&[(-f64::MAX, 1.0), (1e300, 1.0), (f64::MAX, 1.0), (0.0, 1.0), (5e-324, 1.0)]);
-        assert_eq!(sketch.keys, [-32767, 0, 32767, 32767]);
-        assert_eq!(sketch.counts, [1, 2, 1, 1]);
+        assert_eq!(sketch.keys, [-32767, 0, 32767]);
+        assert_eq!(sketch.counts, [1, 2, 2]);
         assert_eq!((sketch.min, sketch.max), (-f64::MAX, f64::MAX));
     }
 
@@ -146,6 +187,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_bins_of_any_number_of_samples_are_their_keys_in_order_with_how_many_share_each(
+            values in proptest::collection::vec(prop_oneof![-9..9_i32, -99_999..99_999], 1..3 * FEW),
+        ) {
+            let values: Vec<f64> = values.into_iter().map(|value| f64::from(value) / 8.0).collect();
+            let mut expected = BTreeMap::new();
+            values.iter().for_each(|&value| *expected.entry(agent_mapping::key(value)).or_default() += 1);
+            let sketch = AgentSketch::from(&Samples::from_values(values));
+            prop_assert_eq!(sketch.keys, expected.keys().copied().collect::<Vec<i32>>());
+            prop_assert_eq!(sketch.counts, expected.values().copied().collect::<Vec<u32>>());
+        }
+
         #[test]
         fn bins_add_up_to_the_count_from_exact_samples_and_from_a_sketch(
             entries in proptest::collection::vec((-1e6..1e6_f64, 0.5..50.0_f64), 0..200),
