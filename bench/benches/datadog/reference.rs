@@ -2,7 +2,7 @@
 //! libraries.
 
 use hornpipe_model::distribution::{AgentSketch, Rendered, Rendering};
-use hornpipe_model::{Data, Log, LogBatch, MetricBatch, MetricPoint, MetricValue, Value, WireType};
+use hornpipe_model::{Data, Log, LogBatch, MetricBatch, MetricPoint, MetricValue, Samples, Value, WireType};
 use prost::Message;
 use serde::Serialize;
 
@@ -99,10 +99,13 @@ struct Entry {
     ddtags: String,
 }
 
+/// How a distribution becomes a sketch.
+pub type Sketching = fn(&Samples) -> AgentSketch;
+
 /// A batch as one uncompressed body.
-pub fn encode(data: &Data) -> Vec<u8> {
+pub fn encode(data: &Data, sketching: Sketching) -> Vec<u8> {
     match data {
-        Data::Metrics(batch) if batch.points.iter().any(is_sketch) => sketches(batch),
+        Data::Metrics(batch) if batch.points.iter().any(is_sketch) => sketches(batch, sketching),
         Data::Metrics(batch) => {
             MetricPayload { series: batch.points.iter().flat_map(|point| series(point, host(batch))).collect() }
                 .encode_to_vec()
@@ -150,10 +153,10 @@ fn series(point: &MetricPoint, host: &str) -> Vec<MetricSeries> {
     }
 }
 
-fn sketches(batch: &MetricBatch) -> Vec<u8> {
+fn sketches(batch: &MetricBatch, sketching: Sketching) -> Vec<u8> {
     let sketch = |point: &MetricPoint| {
         let MetricValue::Distribution(distribution) = &point.value else { return None };
-        let sketch = AgentSketch::from(&*distribution.samples);
+        let sketch = sketching(&distribution.samples);
         Some(Sketch {
             metric: point.context.name().to_owned(),
             host: host(batch).to_owned(),
@@ -174,11 +177,42 @@ fn sketches(batch: &MetricBatch) -> Vec<u8> {
         .encode_to_vec()
 }
 
-/// Only the work that both encoders have the model do for a distribution.
-pub fn sketch_alone(data: &Data) -> Vec<AgentSketch> {
+/// The sketch of samples that weigh 1 as the Agent's algorithm is published (`pkg/util/quantile`): the logarithm of each
+/// makes its key, the keys are sorted, and a bin counts those that are equal.
+pub fn plain_sketch(samples: &Samples) -> AgentSketch {
+    const LN_GAMMA: f64 = 0.015504186535965254;
+    const SMALLEST: f64 = 9.94185408912145e-10;
+    let mut sketch = AgentSketch { min: f64::INFINITY, max: f64::NEG_INFINITY, ..AgentSketch::default() };
+    let mut keys: Vec<i16> = Vec::with_capacity(samples.len());
+    for (value, _) in samples.iter() {
+        sketch.count += 1;
+        sketch.min = sketch.min.min(value);
+        sketch.max = sketch.max.max(value);
+        sketch.sum += value;
+        sketch.avg += (value - sketch.avg) / sketch.count as f64;
+        let magnitude = value.abs();
+        let key = ((magnitude.ln() / LN_GAMMA).round_ties_even() as i32 + 1338).clamp(1, i32::from(i16::MAX));
+        let key = if magnitude < SMALLEST { 0 } else { key };
+        keys.push(if value < 0.0 { -key } else { key } as i16);
+    }
+    keys.sort_unstable();
+    for equal in keys.chunk_by(i16::eq) {
+        sketch.keys.push(equal[0].into());
+        sketch.counts.push(equal.len() as u32);
+    }
+    sketch
+}
+
+/// The model's, which the exporter uses.
+pub fn own_sketch(samples: &Samples) -> AgentSketch {
+    AgentSketch::from(samples)
+}
+
+/// Only the sketches of a batch.
+pub fn sketches_alone(data: &Data, sketching: Sketching) -> Vec<AgentSketch> {
     let Data::Metrics(batch) = data else { return Vec::new() };
     let sketch = |point: &MetricPoint| match &point.value {
-        MetricValue::Distribution(distribution) => Some(AgentSketch::from(&*distribution.samples)),
+        MetricValue::Distribution(distribution) => Some(sketching(&distribution.samples)),
         _ => None,
     };
     batch.points.iter().filter_map(sketch).collect()
