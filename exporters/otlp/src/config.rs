@@ -71,7 +71,8 @@ pub struct OtlpConfig {
     pub metrics_endpoint: Option<String>,
     /// Where logs go, in place of `endpoint`; over HTTP the whole URL, used as it is.
     pub logs_endpoint: Option<String>,
-    /// Headers of every request: a map, or a list of `name` and `value`. Default: `OTEL_EXPORTER_OTLP_HEADERS`.
+    /// Headers of every request: a map, or a list of `name` and `value`. Default: `OTEL_EXPORTER_OTLP_HEADERS`, where the
+    /// backend is the one that the environment names.
     pub headers: Option<Headers>,
     /// TLS.
     pub tls: TlsConfig,

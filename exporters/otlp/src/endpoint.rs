@@ -44,6 +44,19 @@ pub(crate) fn resolve(config: &OtlpConfig, protocol: Protocol, variables: Variab
     Ok(below(&base, protocol, variables.signal))
 }
 
+/// Whether an endpoint is the backend that the environment names (or its default): the same scheme, host and port.
+pub(crate) fn is_of_environment(
+    endpoint: &Endpoint,
+    config: &OtlpConfig,
+    protocol: Protocol,
+    variables: Variables<'_>,
+) -> bool {
+    let unset = OtlpConfig { endpoint: None, metrics_endpoint: None, logs_endpoint: None, ..config.clone() };
+    resolve(&unset, protocol, variables).is_ok_and(|environments| {
+        environments.is_https() == endpoint.is_https() && environments.authority() == endpoint.authority()
+    })
+}
+
 /// The endpoint of a signal below the one for all.
 fn below(base: &Endpoint, protocol: Protocol, signal: Signal) -> Endpoint {
     match (protocol, signal) {

@@ -9,17 +9,32 @@ use crate::variables::{self, Variable, Variables};
 /// Headers that the exporter itself has to set.
 const RESERVED: [&str; 6] = ["content-type", "content-encoding", "content-length", "te", "host", "transfer-encoding"];
 
-/// The headers that are set, or the environment's.
+/// The headers of a destination.
+#[derive(Debug, Default)]
+pub(crate) struct Headers {
+    pub(crate) map: HeaderMap,
+    /// The variable whose headers this destination does not get.
+    pub(crate) withheld: Option<String>,
+}
+
+/// The headers that are set, or the environment's where they are meant for this backend: they are most likely the secret
+/// of the one that the environment names, and no other is told it.
 ///
 /// # Errors
 /// Every name or value that cannot stand in a header.
-pub(crate) fn resolve(config: &OtlpConfig, variables: Variables<'_>) -> Result<HeaderMap, Vec<Problem>> {
+pub(crate) fn resolve(
+    config: &OtlpConfig,
+    is_of_environment: bool,
+    variables: Variables<'_>,
+) -> Result<Headers, Vec<Problem>> {
+    let map = |map| Headers { map, withheld: None };
     if let Some(headers) = &config.headers {
-        return collect(headers.0.iter().map(|(name, value)| (name.as_str(), value.reveal())), "");
+        return collect(headers.0.iter().map(|(name, value)| (name.as_str(), value.reveal())), "").map(map);
     }
     match variables.find("headers", variables::HEADERS) {
-        Ok(None) => Ok(HeaderMap::new()),
-        Ok(Some(found)) => from_list(&found),
+        Ok(None) => Ok(Headers::default()),
+        Ok(Some(found)) if is_of_environment => from_list(&found).map(map),
+        Ok(Some(found)) => Ok(Headers { withheld: Some(found.name), ..Headers::default() }),
         Err(problem) => Err(vec![problem]),
     }
 }

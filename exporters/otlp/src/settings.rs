@@ -10,8 +10,9 @@ use http::HeaderMap;
 
 use crate::admission::Limits;
 use crate::config::{Keepalive, OtlpConfig, Protocol, TemporalityPreference};
+use crate::endpoint;
+use crate::headers::{self, Headers};
 use crate::variables::{self, Variables, variable};
-use crate::{endpoint, headers};
 
 /// Something about an option that the operator has to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub(crate) struct Destination {
     /// gRPC: host and port. HTTP: the whole URL.
     pub(crate) endpoint: Endpoint,
     pub(crate) headers: HeaderMap,
+    /// The variable whose headers are not sent, as they are for another backend.
+    pub(crate) withheld: Option<String>,
     pub(crate) compression: Compression,
     pub(crate) tls: TlsConfig,
     /// How long one attempt may take; 0 means without limit.
@@ -102,6 +105,18 @@ impl Settings {
             let message = "Datadog's OTLP intake speaks HTTP only: set `protocol: http/protobuf`";
             warnings.push(Problem::new("protocol", message));
         }
+        for Destination { endpoint, withheld, .. } in [&self.metrics, &self.logs] {
+            let Some(name) = withheld else { continue };
+            let message = format!(
+                "the headers of {name} are not sent to {}, as the environment's endpoint is another: set `headers`, or \
+                 `headers: {{}}` if it needs none",
+                endpoint.authority()
+            );
+            let warning = Problem::new("headers", message);
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
         warnings
     }
 }
@@ -110,16 +125,19 @@ impl Settings {
 fn destination(config: &OtlpConfig, variables: Variables<'_>) -> Result<Destination, Vec<Problem>> {
     let mut problems = Vec::new();
     let protocol = protocol(config, variables).map_err(|problem| problems.push(problem)).ok();
-    let headers = headers::resolve(config, variables).map_err(|found| problems.extend(found)).ok();
     let tls = tls(config, variables).map_err(|problem| problems.push(problem)).ok();
     // Without a protocol nothing can be said about the rest.
     let Some(protocol) = protocol else { return Err(problems) };
     let compression = compression(config, protocol, variables).map_err(|problem| problems.push(problem)).ok();
     let endpoint = endpoint::resolve(config, protocol, variables).map_err(|problem| problems.push(problem)).ok();
     let timeout = timeout(config, protocol, variables).map_err(|problem| problems.push(problem)).ok();
+    let is_of_environment = |endpoint| endpoint::is_of_environment(endpoint, config, protocol, variables);
+    let is_of_environment = endpoint.as_ref().is_none_or(is_of_environment);
+    let headers = headers::resolve(config, is_of_environment, variables).map_err(|found| problems.extend(found)).ok();
     match (endpoint, headers, compression, tls, timeout) {
         (Some(endpoint), Some(headers), Some(compression), Some(tls), Some(timeout)) => {
-            Ok(Destination { protocol, endpoint, headers, compression, tls, timeout })
+            let Headers { map: headers, withheld } = headers;
+            Ok(Destination { protocol, endpoint, headers, withheld, compression, tls, timeout })
         }
         _ => Err(problems),
     }

@@ -142,9 +142,9 @@ fn all_that_is_wrong_is_reported_at_once_and_no_value_is_repeated() {
         "max_streams",
         "max_size",
         "temporality",
-        "headers",
         "compression",
         "metrics_endpoint",
+        "headers",
         "endpoint",
     ];
     assert_eq!(options, expected);
@@ -199,6 +199,39 @@ fn options_win_over_every_variable() {
     let logs = resolved(&config, &variables).logs;
     assert_eq!((logs.endpoint.to_string(), logs.compression), ("https://c:1".to_owned(), Compression::Zstd));
     assert_eq!((logs.timeout, logs.tls), (time::Duration::from_secs(1), config.tls));
+}
+
+#[test]
+fn the_headers_of_the_environment_are_for_the_backend_that_the_environment_names() {
+    const HEADERS: (&str, &str) = ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=hunter2");
+    const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://vendor.example:4317");
+    const LOGS: (&str, &str) = ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "https://logs.example:4317");
+    let cases = [
+        ("{}", &[HEADERS][..], [true, true]),
+        ("{}", &[HEADERS, ENDPOINT, LOGS], [true, true]),
+        ("{endpoint: 'https://vendor.example:4317/'}", &[HEADERS, ENDPOINT], [true, true]),
+        ("{endpoint: 'vendor.example:4317'}", &[HEADERS, ENDPOINT], [true, true]),
+        ("{endpoint: 'http://vendor.example:4317'}", &[HEADERS, ENDPOINT], [false, false]),
+        ("{endpoint: 'https://vendor.example:4318'}", &[HEADERS, ENDPOINT], [false, false]),
+        ("{endpoint: 'https://other.example:4317'}", &[HEADERS, ENDPOINT], [false, false]),
+        ("{endpoint: 'https://other.example:4317'}", &[HEADERS], [false, false]),
+        ("{endpoint: 'https://vendor.example:4317'}", &[HEADERS, ENDPOINT, LOGS], [true, false]),
+        ("{metrics_endpoint: 'https://other.example:4317'}", &[HEADERS, ENDPOINT], [false, true]),
+    ];
+    for (yaml, variables, expected) in cases {
+        let (config, environment) = (config(yaml), environment(variables));
+        let settings = resolved(&config, &environment);
+        let sent = [&settings.metrics, &settings.logs].map(|signal| signal.headers.contains_key("api-key"));
+        assert_eq!(sent, expected, "{yaml} {variables:?}");
+        let warnings = found(&config, &environment);
+        assert_eq!(warnings.len(), usize::from(expected != [true, true]), "{warnings:?}");
+        assert!(
+            warnings.iter().all(|(severity, option, _)| (*severity, option.as_str()) == (Severity::Warning, "headers"))
+        );
+        assert!(!format!("{warnings:?}").contains("hunter2"));
+    }
+    let without = config("{endpoint: 'https://other.example:4317', headers: {}}");
+    assert_eq!(found(&without, &environment(&[HEADERS])), [], "said that none are wanted");
 }
 
 #[test]
