@@ -195,6 +195,11 @@ impl<C> Joiner<C> {
         self.open().map(|open| open.text.len()).sum()
     }
 
+    /// What came along with the first lines of the records that wait.
+    pub fn carried(&self) -> impl Iterator<Item = &C> {
+        self.open().map(|open| &open.carried)
+    }
+
     /// When [`expire`](Self::expire) has something to do.
     pub fn deadline(&self, how: &Joining) -> Option<Duration> {
         self.open().map(|open| open.touched.saturating_add(how.timeout)).min()

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::config::FilelogConfig;
 use crate::encoding::Encoding;
 use crate::splitter::Splitter;
 use crate::tailer::{FileSet, Start};
@@ -68,7 +69,7 @@ pub struct AgentLog {
 
 impl AgentLog {
     /// The file set that it describes; `at` is where it stands. Problems go to the report.
-    pub(crate) fn file_set(&self, max_bytes: usize, at: &str, report: &mut Report) -> FileSet {
+    pub(crate) fn file_set(&self, receiver: &FilelogConfig, at: &str, report: &mut Report) -> FileSet {
         let rules = Rules::compile(&self.log_processing_rules, &format!("{at}.log_processing_rules"), report);
         let start = match self.start_position {
             StartPosition::End => Start::End,
@@ -82,8 +83,9 @@ impl AgentLog {
             tags: self.tags.iter().collect(),
             ..LogSource::default()
         };
-        let splitter = Splitter { encoding: self.encoding, boundary: rules.boundary().cloned(), max_bytes };
-        FileSet { splitter, rules, start, source }
+        let splitter = Splitter { encoding: self.encoding, max_bytes: receiver.max_log_size.as_usize() };
+        let joining = rules.boundary().map(|boundary| receiver.joining(boundary.clone()));
+        FileSet { splitter, joining, rules, start, source }
     }
 }
 
@@ -128,8 +130,8 @@ mod tests {
         assert_eq!(log.tags, ["env:prod", "team:x"]);
         assert_eq!((log.encoding, log.start_position), (Encoding::Utf16Le, StartPosition::ForceBeginning));
         let mut report = Report::new();
-        let set = log.file_set(100, "logs.0", &mut report);
-        assert!(report.is_empty() && set.splitter.boundary.is_some());
+        let set = log.file_set(&FilelogConfig::default(), "logs.0", &mut report);
+        assert!(report.is_empty() && set.joining.is_some());
         for wrong in
             [r#"{"type": "tcp", "path": "/a"}"#, r#"{"type": "file", "path": "/a", "prot": 1}"#, r#"{"type": "file"}"#]
         {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use hornpipe_engine::component::{BuildContext, BuildError, ComponentType, Receiver, ReceiverConfig};
 use hornpipe_engine::config::{ByteSize, Duration, Report};
-use hornpipe_engine::logs::{Boundary, Rules};
+use hornpipe_engine::logs::{Boundary, Joining, Rules};
 use hornpipe_model::{LogSource, Signal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,7 @@ pub struct FilelogConfig {
     pub include_file_path: bool,
     /// What makes several lines one record. Set one of the two patterns, or none.
     pub multiline: MultilineConfig,
-    /// How long an incomplete record waits for its rest after the file grew last; `0s` means for ever.
+    /// How long an incomplete line, or a record that may go on, waits for its rest; `0s` means for ever.
     pub force_flush_period: Duration,
     /// Whether files are decompressed: `gzip`, `auto` (where they begin as gzip does), or not.
     pub compression: Compression,
@@ -189,7 +189,7 @@ impl FilelogConfig {
                 _ => format!("{at}.exclude_paths.{index}"),
             };
             self.add_paths(&mut finder, std::slice::from_ref(&log.path), &log.exclude_paths, option, report);
-            sets.push(log.file_set(self.max_log_size.as_usize(), &at, report));
+            sets.push(log.file_set(self, &at, report));
         }
         (finder, sets)
     }
@@ -229,8 +229,19 @@ impl FilelogConfig {
             ..LogSource::default()
         };
         let max_bytes = self.max_log_size.as_usize();
-        let splitter = Splitter { encoding: self.encoding, boundary: boundary.flatten(), max_bytes };
-        FileSet { splitter, rules: Rules::default(), start, source }
+        let splitter = Splitter { encoding: self.encoding, max_bytes };
+        let joining = boundary.flatten().map(|boundary| self.joining(boundary));
+        FileSet { splitter, joining, rules: Rules::default(), start, source }
+    }
+
+    /// How lines are joined; only the bytes of a record are limited.
+    pub(crate) fn joining(&self, boundary: Boundary) -> Joining {
+        Joining {
+            max_lines: usize::MAX,
+            max_bytes: self.max_log_size.as_usize(),
+            timeout: self.options().force_flush.unwrap_or(std::time::Duration::MAX),
+            ..Joining::at(boundary)
+        }
     }
 }
 

@@ -113,7 +113,7 @@ impl Core {
             done.store = self.write_checkpoint(unix).or(done.store);
         }
         done.is_busy = self.tailer.is_busy();
-        done.next = self.next(now);
+        done.next = self.next(now, step.may_read);
         done.notes = self.tailer.take_notes();
         done
     }
@@ -161,7 +161,7 @@ impl Core {
         (written.is_err() || had_failed).then_some(written)
     }
 
-    fn next(&self, now: Duration) -> Duration {
+    fn next(&self, now: Duration, may_read: bool) -> Duration {
         let mut next = self.schedule.scan;
         if self.schedule.rescan {
             next = next.min(self.schedule.last_scan.unwrap_or_default() + SHORTEST_RESCAN);
@@ -172,7 +172,8 @@ impl Core {
         if self.tailer.has_changes() || self.schedule.store_failed {
             next = next.min(self.schedule.checkpoint);
         }
-        if let Some(flush) = self.tailer.next_deadline() {
+        // Without room for a batch an incomplete record cannot be sent either.
+        if let Some(flush) = self.tailer.next_deadline().filter(|_| may_read) {
             next = next.min(flush);
         }
         next.max(now)

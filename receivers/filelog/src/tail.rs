@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hornpipe_engine::Reason;
-use hornpipe_engine::logs::{PART, Part, Rules, Verdict};
-use hornpipe_model::{Body, Log, LogSource, Timestamp, Value};
+use hornpipe_engine::logs::{Joining, Rules};
+use hornpipe_model::{Log, LogSource, Timestamp};
 
 use crate::encoding::Encoding;
 use crate::fingerprint::{Head, Mark, WINDOW};
 use crate::handle::{Handle, Key, Look};
 use crate::progress::Progress;
-use crate::splitter::{Record, Splitter};
+use crate::records::{Piece, Records};
+use crate::splitter::Splitter;
 
 /// What stays pending in memory with more room than this is moved to smaller.
 const ROOM: usize = 64 * 1024;
@@ -30,7 +31,7 @@ pub(crate) struct Tail {
     pub(crate) id: ContentId,
     /// Which file set it belongs to.
     pub(crate) set: usize,
-    pub(crate) source: Arc<LogSource>,
+    pub(crate) records: Records,
     /// Where it was found first.
     pub(crate) origin: PathBuf,
     /// Where its file is, or was last.
@@ -60,15 +61,13 @@ pub(crate) struct Tail {
     /// The bytes before `position`: some that were sent, to recognize the place by, and the `pending` ones.
     kept: Vec<u8>,
     pending: usize,
-    /// How many of the pending bytes are known not to complete a record.
-    scanned: usize,
-    /// True once a part of the record at hand was sent.
-    is_split: bool,
 }
 
 /// What it takes to make records of bytes.
 pub(crate) struct Reading<'a> {
     pub(crate) splitter: &'a Splitter,
+    /// How lines are joined, where they are.
+    pub(crate) joining: Option<&'a Joining>,
     pub(crate) rules: &'a Rules,
     pub(crate) observed: Timestamp,
     pub(crate) now: Duration,
@@ -114,7 +113,7 @@ impl Tail {
         Tail {
             id,
             set,
-            source,
+            records: Records::of(source),
             origin: path.to_owned(),
             path: path.to_owned(),
             key,
@@ -132,8 +131,6 @@ impl Tail {
             position: 0,
             kept: Vec::new(),
             pending: 0,
-            scanned: 0,
-            is_split: false,
         }
     }
 
@@ -147,19 +144,22 @@ impl Tail {
         self.position
     }
 
-    /// Where its first pending byte is: what is before it was sent.
-    pub(crate) fn record_start(&self) -> u64 {
-        self.position - self.pending as u64
-    }
-
-    /// True while there is something read that is not sent.
+    /// True while something is read and not sent: lines that are held, or the beginning of one.
     pub(crate) fn has_pending(&self) -> bool {
-        self.pending > 0
+        self.pending > 0 || self.records.has_held()
     }
 
     /// True where what is pending is whole lines, not the beginning of one.
-    pub(crate) fn has_whole_lines(&self, encoding: Encoding) -> bool {
-        self.has_pending() && encoding.without_newline(&self.kept).len() < self.kept.len()
+    pub(crate) fn has_whole_lines(&self) -> bool {
+        self.pending == 0 && self.records.has_held()
+    }
+
+    /// When what is pending has waited for long enough: the beginning of a line for its end, or lines for others.
+    pub(crate) fn deadline(&self, joining: Option<&Joining>, force_flush: Duration) -> Option<Duration> {
+        match self.pending {
+            0 => self.records.deadline(joining?),
+            _ => Some(self.grown.saturating_add(force_flush)),
+        }
     }
 
     /// The place up to which it is read.
@@ -184,7 +184,6 @@ impl Tail {
             let before = handle.before(end)?.unwrap_or_default();
             self.position = end;
             self.pending = 0;
-            self.scanned = 0;
             self.progress.cut_at(Mark::at(end, &before));
             self.kept = before;
         } else if self.kept.is_empty() && self.position > 0 {
@@ -288,6 +287,12 @@ impl Tail {
     pub(crate) fn flush(&mut self, reading: &mut Reading<'_>) {
         let data = std::mem::take(&mut self.kept);
         self.take_in(&data, 0, true, reading);
+        self.records.flush(reading);
+    }
+
+    /// Sends what of the pending has waited for long enough.
+    pub(crate) fn flush_overdue(&mut self, reading: &mut Reading<'_>) {
+        if self.pending > 0 { self.flush(reading) } else { self.records.expire(reading) }
     }
 
     /// Makes records of `data`, which has what was kept and `fresh` bytes that are new.
@@ -301,18 +306,18 @@ impl Tail {
             start += encoding.byte_order_mark(data.get(start..).unwrap_or_default());
         }
         loop {
-            if !self.is_split && self.scanned == 0 {
+            if !self.records.is_split() {
                 let skipped = leading_nul_bytes(data.get(start..).unwrap_or_default(), encoding, reading.limit);
                 reading.counts.nul_bytes += skipped as u64;
                 start += skipped;
             }
-            let rest = data.get(start..).unwrap_or_default();
-            let Some(record) = reading.splitter.next(rest, &mut self.scanned, flush) else { break };
-            let bytes = rest.get(..record.text).unwrap_or_default();
-            if let Some(log) = self.record(bytes, record, reading) {
-                reading.out.push(log);
-            }
-            start += record.consumed;
+            let Some((before, rest)) = data.split_at_checked(start) else { break };
+            let Some(line) = reading.splitter.next(rest, flush) else { break };
+            let bytes = rest.get(..line.text).unwrap_or_default();
+            let offset = self.position - rest.len() as u64;
+            let mark = reading.joining.map(|_| Mark::at(offset, before)).unwrap_or_default();
+            self.records.add(Piece { bytes, continues: line.continues, start: mark }, reading);
+            start += line.consumed;
         }
         self.keep(data, start, reading.limit);
     }
@@ -325,7 +330,6 @@ impl Tail {
         // it will write behind. They are read again when the file changes.
         if pending.len() < limit && !pending.is_empty() && pending.iter().all(|byte| *byte == 0) {
             end = start;
-            self.scanned = 0;
             self.position -= pending.len() as u64;
             if let Head::Bytes(head) = &mut self.head {
                 head.truncate(usize::try_from(self.position).unwrap_or(usize::MAX));
@@ -340,40 +344,6 @@ impl Tail {
         self.kept.extend_from_slice(kept);
     }
 
-    /// A record of bytes; none where a rule drops it, which is counted.
-    fn record(&mut self, bytes: &[u8], record: Record, reading: &mut Reading<'_>) -> Option<Log> {
-        let part = match (self.is_split, record.continues) {
-            (false, false) => Part::Whole,
-            (false, true) => Part::First,
-            (true, true) => Part::Middle,
-            (true, false) => Part::Last,
-        };
-        self.is_split = record.continues;
-        let Splitter { encoding, boundary, .. } = reading.splitter;
-        let body = if reading.rules.is_empty() && boundary.as_ref().is_none_or(|boundary| !boundary.omits()) {
-            encoding.body(bytes)
-        } else {
-            let text = encoding.text(bytes);
-            let text = boundary.as_ref().map_or(text.clone(), |boundary| boundary.kept(text));
-            match reading.rules.apply(&text) {
-                Verdict::Keep(text) => Body::from_bytes(text.into_owned()),
-                Verdict::Drop(reason) => {
-                    *reading.counts.dropped.entry(reason).or_default() += 1;
-                    return None;
-                }
-            }
-        };
-        if *encoding != Encoding::Raw && matches!(body, Body::Bytes(_)) {
-            reading.counts.invalid += 1;
-        }
-        let mut log = Log::new(body, reading.observed, Arc::clone(&self.source));
-        if let Some(name) = part.name() {
-            reading.counts.parts += 1;
-            log.attributes.push((PART.to_owned(), Value::from(name)));
-        }
-        Some(log)
-    }
-
     fn extend_head(&mut self, data: &[u8], fresh: usize, fingerprint_size: usize) {
         let Head::Bytes(head) = &mut self.head else { return };
         let before = self.position - fresh as u64;
@@ -386,10 +356,11 @@ impl Tail {
         head.extend_from_slice(new.get(..wanted).unwrap_or_default());
     }
 
-    /// The place up to which everything was made into records.
+    /// The place up to which everything is sent.
     pub(crate) fn sent_mark(&self) -> Mark {
         let before = self.kept.len() - self.pending;
-        Mark::at(self.record_start(), self.kept.get(..before).unwrap_or_default())
+        let line = || Mark::at(self.position - self.pending as u64, self.kept.get(..before).unwrap_or_default());
+        self.records.held_from().unwrap_or_else(line)
     }
 
     /// True when `handle` has this content, as far as `size` bytes of it go; then where they end together.

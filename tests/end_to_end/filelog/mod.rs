@@ -1,5 +1,6 @@
 //! Log files through the real binary: rotation, crashes and backends that fail, with every line numbered.
 
+mod joining;
 mod kill;
 mod outage;
 mod room;

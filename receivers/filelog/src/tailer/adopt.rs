@@ -189,7 +189,7 @@ impl Tailer {
         if tail.key.device == NO_DEVICE {
             let source = self.sets.get(set).map(|set| set.source.clone()).unwrap_or_default();
             let path = self.options.says.of(&tail.origin);
-            tail.source = Arc::new(LogSource { path, ..source });
+            tail.records.source = Arc::new(LogSource { path, ..source });
         }
         tail.set = set;
         if tail.has_pending() && tail.position() > end {

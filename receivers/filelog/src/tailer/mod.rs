@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
-use hornpipe_engine::logs::Rules;
+use hornpipe_engine::logs::{Joining, Rules};
 use hornpipe_model::{Log, LogSource, Timestamp};
 
 use crate::fingerprint::{Head, HeadHash, Mark};
@@ -57,6 +57,8 @@ pub(crate) enum Start {
 #[derive(Clone, Debug)]
 pub(crate) struct FileSet {
     pub(crate) splitter: Splitter,
+    /// What makes several lines one record.
+    pub(crate) joining: Option<Joining>,
     /// What becomes of its records.
     pub(crate) rules: Rules,
     pub(crate) start: Start,
@@ -260,22 +262,22 @@ impl Tailer {
 
     /// Reads on, every file its share, until there is enough for a batch or nothing more to read.
     pub(crate) fn turn(&mut self) -> Option<Cut> {
-        self.flush_overdue();
         let start = self.counts.bytes;
         while self.counts.bytes - start < BYTES_A_BATCH
             && let Some(id) = self.ready.pop_front()
         {
             self.read(id);
         }
+        // What has come meanwhile may have been the rest.
+        self.flush_overdue();
         self.cut()
     }
 
     /// Sends what is pending, as at the end of a run: records of whole lines; with `also_lines` the beginning of a line too,
     /// where nobody will read it again.
     pub(crate) fn flush_all(&mut self, also_lines: bool) -> Option<Cut> {
-        let encoding = |tail: &Tail| self.sets.get(tail.set).map(|set| set.splitter.encoding).unwrap_or_default();
-        let is_due = |tail: &&Tail| tail.has_whole_lines(encoding(tail)) || (also_lines && tail.has_pending());
-        let pending: Vec<ContentId> = self.tails.values().filter(is_due).map(|tail| tail.id).collect();
+        let is_due = |tail: &&Tail| tail.has_whole_lines() || (also_lines && tail.has_pending());
+        let pending: Vec<ContentId> = self.contents().filter(is_due).map(|tail| tail.id).collect();
         pending.into_iter().for_each(|id| self.flush(id));
         self.cut()
     }
@@ -285,10 +287,14 @@ impl Tailer {
         !self.ready.is_empty()
     }
 
-    /// When the next incomplete record is to be sent, or a file that has left is to be looked at for the last time.
+    /// When the next incomplete record is to be sent.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
-        let force_flush = self.options.force_flush?;
-        self.tails.values().filter(|tail| tail.has_pending()).map(|tail| tail.grown + force_flush).min()
+        self.contents().filter(|tail| !tail.is_queued).filter_map(|tail| self.deadline(tail)).min()
+    }
+
+    fn deadline(&self, tail: &Tail) -> Option<Duration> {
+        let joining = self.sets.get(tail.set).and_then(|set| set.joining.as_ref());
+        tail.deadline(joining, self.options.force_flush?)
     }
 
     /// True while there are files that no pattern names any more.
@@ -325,8 +331,7 @@ impl Tailer {
 
     /// Everything that the checkpoint has to have.
     pub(crate) fn saved(&self) -> Vec<Saved> {
-        let all = self.tails.values().chain(&self.ended).map(save);
-        all.filter(|saved| saved.head.length > 0).collect()
+        self.contents().map(save).filter(|saved| saved.head.length > 0).collect()
     }
 
     /// What reading counted since the last call.
@@ -347,6 +352,11 @@ impl Tailer {
     /// The files being read.
     pub(crate) fn tails(&self) -> impl Iterator<Item = &Tail> {
         self.tails.values()
+    }
+
+    /// Every content, with a file or without.
+    fn contents(&self) -> impl Iterator<Item = &Tail> {
+        self.tails.values().chain(&self.ended)
     }
 
     fn queue_last(&mut self, key: Key) {
@@ -400,6 +410,7 @@ impl Tailer {
         let set = sets.get(tail.set)?;
         let reading = Reading {
             splitter: &set.splitter,
+            joining: set.joining.as_ref(),
             rules: &set.rules,
             observed: self.observed,
             now: self.now,
@@ -421,10 +432,15 @@ impl Tailer {
 
     /// Sends incomplete records that have waited for long enough.
     fn flush_overdue(&mut self) {
-        let Some(force_flush) = self.options.force_flush else { return };
-        let is_overdue = |tail: &&Tail| tail.has_pending() && !tail.is_queued && self.now >= tail.grown + force_flush;
-        let overdue: Vec<ContentId> = self.tails.values().filter(is_overdue).map(|tail| tail.id).collect();
-        overdue.into_iter().for_each(|id| self.flush(id));
+        let is_overdue =
+            |tail: &&Tail| !tail.is_queued && self.deadline(tail).is_some_and(|deadline| self.now >= deadline);
+        let overdue: Vec<ContentId> = self.contents().filter(is_overdue).map(|tail| tail.id).collect();
+        for id in overdue {
+            if let Some((tail, mut reading)) = self.reading(id) {
+                tail.flush_overdue(&mut reading);
+                self.touched.push(id);
+            }
+        }
     }
 
     /// Makes a batch of what there is.
@@ -522,6 +538,7 @@ impl Tailer {
         let Some(mut tail) = self.tails.remove(&id) else { return };
         self.by_key.remove(&tail.key);
         tail.handle = None;
+        tail.is_queued = false;
         let lost = tail.size.saturating_sub(tail.position());
         if self.goes_on_in_copy(&mut tail) {
             self.tails.insert(id, tail);

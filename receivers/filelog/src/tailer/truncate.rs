@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Note, Tailer};
 use crate::handle::{Compression, Handle, Meta};
@@ -44,10 +45,11 @@ impl Tailer {
         let Some(mut old) = self.tails.remove(&id) else { return };
         let (path, key) = (old.path.clone(), old.key);
         let mut fresh = self.new_tail(old.set, &path, key);
-        fresh.source = old.source.clone();
+        fresh.records.source = Arc::clone(&old.records.source);
         fresh.left = old.left;
         fresh.handle = old.handle.take();
         old.is_truncated = true;
+        old.is_queued = false;
         self.ended.push(old);
         self.insert(fresh, false);
     }
@@ -108,6 +110,7 @@ impl Tailer {
         if let Some(mut tail) = self.tails.remove(&id) {
             self.by_key.remove(&tail.key);
             tail.handle = None;
+            tail.is_queued = false;
             self.ended.push(tail);
             self.flush(id);
         }

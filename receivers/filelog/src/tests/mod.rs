@@ -1,5 +1,6 @@
 //! What the tests share, and those of several parts together.
 
+mod joining;
 mod model;
 mod receiver;
 mod rotation;

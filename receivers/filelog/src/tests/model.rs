@@ -6,6 +6,9 @@
 
 use std::time::Duration;
 
+use hornpipe_engine::config::Report;
+use hornpipe_engine::logs::{Boundary, Joining};
+
 use super::world::World;
 
 const ROTATIONS: usize = 6;
@@ -29,6 +32,11 @@ impl Model {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut world = World::new(if random.bool() { "app.log*" } else { "app.log" });
         world.options.max_open = if random.u8(0..3) == 0 { 2 } else { 100 };
+        // Every line begins a record then, and waits for what may belong to it.
+        if seed.is_multiple_of(6) {
+            let boundary = Boundary::from_options(r"\d{6} ", "", false, "", &mut Report::new());
+            world.joining = boundary.map(Joining::at);
+        }
         world.start();
         Model { seed, random, world, log: Vec::new(), crashes, repeatable: Vec::new() }
     }
@@ -132,6 +140,11 @@ impl Model {
         // The oldest goes when it is read, or its lines would be lost by the administrator.
         if self.world.exists(&format!("app.log.{ROTATIONS}")) {
             self.world.read();
+            if self.world.joining.is_some() {
+                // What waits for its rest is not sent, and a crash would have it read again.
+                self.world.wait(Duration::from_secs(1));
+                self.world.read();
+            }
             std::fs::remove_file(self.world.path(&format!("app.log.{ROTATIONS}"))).unwrap();
         }
         for number in (1..ROTATIONS).rev() {

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hornpipe_engine::logs::Rules;
+use hornpipe_engine::logs::{Joining, Rules};
 use hornpipe_model::{Log, LogSource, Timestamp};
 
 use super::Directory;
@@ -23,6 +23,7 @@ pub(super) struct World {
     pub(super) pattern: String,
     pub(super) options: Options,
     pub(super) start: Start,
+    pub(super) joining: Option<Joining>,
     pub(super) rules: Rules,
     tailer: Option<Tailer>,
     /// What a checkpoint on disk would have.
@@ -52,6 +53,7 @@ impl World {
                 compression: Compression::None,
             },
             start: Start::Beginning,
+            joining: None,
             rules: Rules::default(),
             tailer: None,
             disk: None,
@@ -122,8 +124,14 @@ impl World {
 
     /// Starts the tailer with what is on disk.
     pub(super) fn start(&mut self) {
-        let splitter = Splitter { encoding: Encoding::Utf8, boundary: None, max_bytes: 1 << 20 };
-        let set = FileSet { splitter, rules: self.rules.clone(), start: self.start, source: LogSource::default() };
+        let splitter = Splitter { encoding: Encoding::Utf8, max_bytes: 1 << 20 };
+        let set = FileSet {
+            splitter,
+            joining: self.joining.clone(),
+            rules: self.rules.clone(),
+            start: self.start,
+            source: LogSource::default(),
+        };
         let saved = self.disk.as_ref().map(|disk| disk.values().cloned().collect());
         self.tailer = Some(Tailer::new(vec![set], self.options, saved));
         self.scan();
@@ -161,7 +169,7 @@ impl World {
     pub(super) fn read(&mut self) {
         self.scan();
         self.tailer().wake_left();
-        while self.turn() {}
+        while self.turn() || self.tailer().is_busy() {}
         self.settle_all();
         self.checkpoint();
     }
