@@ -65,11 +65,12 @@ impl Environment for ProcessEnvironment {
     }
 }
 
-/// An environment of given variables and files, for tests.
+/// An environment of given variables and files, and of a given memory, for tests.
 #[derive(Clone, Default)]
 pub struct FixedEnvironment {
     variables: BTreeMap<String, String>,
     files: BTreeMap<String, String>,
+    memory: Option<ByteSize>,
 }
 
 impl FixedEnvironment {
@@ -91,6 +92,13 @@ impl FixedEnvironment {
         self.files.insert(path.to_owned(), content.to_owned());
         self
     }
+
+    /// The same in a container with so much memory.
+    #[must_use]
+    pub fn with_memory(mut self, memory: ByteSize) -> FixedEnvironment {
+        self.memory = Some(memory);
+        self
+    }
 }
 
 impl Environment for FixedEnvironment {
@@ -100,5 +108,9 @@ impl Environment for FixedEnvironment {
 
     fn file(&self, path: &str) -> Result<String, String> {
         self.files.get(path).cloned().ok_or_else(|| "there is no such file".to_owned())
+    }
+
+    fn memory(&self) -> Option<ByteSize> {
+        self.memory
     }
 }

@@ -13,7 +13,7 @@ use crate::agent::AgentLog;
 use crate::encoding::Encoding;
 use crate::find::Finder;
 use crate::handle::Compression;
-use crate::receiver::FilelogReceiver;
+use crate::receiver::{FilelogReceiver, MOST_IN_FLIGHT};
 use crate::splitter::Splitter;
 use crate::tailer::{FileSet, Options, Says, Start};
 
@@ -123,6 +123,13 @@ impl ComponentType for FilelogConfig {
 }
 
 impl ReceiverConfig for FilelogConfig {
+    /// Files wait while batches on their way have `MOST_IN_FLIGHT` bytes; the last one may go beyond that, and a record
+    /// that is not complete is held as bytes and, when it is cut, as a record.
+    fn memory(&self) -> ByteSize {
+        const BATCH: u64 = 2 << 20;
+        ByteSize::bytes(MOST_IN_FLIGHT as u64 + BATCH + self.max_log_size.as_bytes().saturating_mul(2))
+    }
+
     fn validate(&self, report: &mut Report) {
         if self.include.is_empty() && self.logs.is_empty() {
             report.error_with_help(

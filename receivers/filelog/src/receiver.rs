@@ -25,7 +25,7 @@ use crate::watch::Watch;
 /// Changes within this time are one wake-up.
 const MERGE: Duration = Duration::from_millis(50);
 /// Most bytes of batches whose outcome is open; then files wait.
-const MOST_IN_FLIGHT: usize = 8 * 1024 * 1024;
+pub(crate) const MOST_IN_FLIGHT: usize = 8 * 1024 * 1024;
 /// Files beside those of the receiver that a process has open.
 const OTHER_FILES: u64 = 256;
 

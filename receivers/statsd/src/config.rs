@@ -25,6 +25,10 @@ const LEAST_SAMPLE_BYTES: u64 = 64 << 10;
 /// Indexes of series are 32 bits wide; this many need a machine with hundreds of gigabytes anyway.
 const MOST_CONTEXTS: usize = 100_000_000;
 
+/// What a series of four tags takes with its point on the way to the exporters: by `docs/benchmarks.md`, 100,000 series make
+/// the process 86 MiB larger.
+const BYTES_A_SERIES: u64 = 900;
+
 /// Settings of the `statsd` receiver.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -60,7 +64,8 @@ pub struct StatsdConfig {
     /// in whole windows; `0s` switches it off.
     pub counter_expiry: Duration,
     /// How many series (name, type, tags and host) are known at once, at least 1. Lines of further ones are dropped with
-    /// the reason `context_limit`. A series takes about half a kilobyte.
+    /// the reason `context_limit`. A series takes about half a kilobyte, and 900 bytes with its point on the way, which
+    /// counts in `service.memory_limit`: set fewer where the process has little memory.
     pub max_contexts: usize,
     /// How much memory the values of histograms, timers, distributions and sets may take in a window, at least `64KiB`. When it
     /// is used up, the series with the most values become sketches, which are exact to 1/128, and the largest sets estimates.
@@ -176,6 +181,11 @@ impl ComponentType for StatsdConfig {
 }
 
 impl ReceiverConfig for StatsdConfig {
+    fn memory(&self) -> ByteSize {
+        let series = (self.max_contexts as u64).saturating_mul(BYTES_A_SERIES);
+        ByteSize::bytes(self.max_sample_bytes.as_bytes().saturating_add(series))
+    }
+
     fn validate(&self, report: &mut Report) {
         for (at, listener) in self.all_listeners() {
             listener.validate(&at, report);
@@ -268,6 +278,13 @@ mod tests {
 
     fn parse(json: &str) -> Result<StatsdConfig, serde_json::Error> {
         serde_json::from_str(json)
+    }
+
+    #[test]
+    fn the_memory_asked_for_is_what_series_and_samples_may_take() {
+        assert_eq!(StatsdConfig::default().memory(), ByteSize::bytes((16 << 20) + 200_000 * BYTES_A_SERIES));
+        let small = StatsdConfig { max_contexts: 1_000, max_sample_bytes: ByteSize::mib(1), ..StatsdConfig::default() };
+        assert_eq!(small.memory(), ByteSize::bytes((1 << 20) + 1_000 * BYTES_A_SERIES));
     }
 
     #[test]

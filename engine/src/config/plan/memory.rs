@@ -1,6 +1,6 @@
 //! `service.memory_limit`: how the memory of the process is shared out.
 //!
-//! Every receiver says what it may take, and a queue whose `max_bytes` is set takes that. What is left is shared by the other
+//! Every receiver says what it may take at most, and a queue whose `max_bytes` is set takes that. What is left is shared by the other
 //! queues, each at most 32 MiB. Nobody takes another's share: a queue that is full drops its own data.
 
 use hornpipe_model::Signal;
@@ -18,6 +18,9 @@ const BASE: ByteSize = ByteSize::mib(32);
 
 /// The least that a queue can do anything with.
 const LEAST_SHARE: ByteSize = ByteSize::mib(1);
+
+/// What a queue has at least where nobody set the limit: receivers rarely take all at once that they may.
+const LEAST_UNASKED: ByteSize = ByteSize::mib(8);
 
 /// What each queue without a `max_bytes` of its own may take of memory. Says so where the limit is too small for all.
 /// `cgroup` is the memory of the container, where there is a limit.
@@ -38,7 +41,10 @@ pub(super) fn share(
         let path = NodePath::of(["service", "memory_limit"]);
         let message =
             format!("receivers and queues need {needed} of memory at least, but the limit is {}", shown(limit));
-        let help = "raise it, or lower `sending_queue.max_bytes` of an exporter";
+        let help = format!(
+            "raise it, or lower what they may take: {}; queues by `sending_queue.max_bytes`",
+            members.receivers_shown()
+        );
         let problem = match service.memory_limit {
             Some(_) => Diagnostic::error(message),
             None => Diagnostic::warning(format!("{message}, three quarters of the container's")),
@@ -49,7 +55,7 @@ pub(super) fn share(
             None => problem,
         });
     }
-    share.max(LEAST_SHARE)
+    share.max(if service.memory_limit.is_some() { LEAST_SHARE } else { LEAST_UNASKED })
 }
 
 /// In whole units, as a person reads it.
@@ -75,9 +81,18 @@ struct Demand {
 }
 
 impl Members<'_> {
+    /// What each receiver may take, the most first.
+    fn receivers_shown(&self) -> String {
+        let mut receivers: Vec<_> =
+            self.receivers.iter().map(|planned| (planned.config.memory(), planned.id.as_str())).collect();
+        receivers.sort_by(|a, b| b.cmp(a));
+        let texts: Vec<_> = receivers.iter().map(|(bytes, id)| format!("{id} {}", shown(*bytes))).collect();
+        texts.join(", ")
+    }
+
     fn demand(&self) -> Demand {
-        let receivers: u64 = self.receivers.iter().map(|planned| planned.config.memory().as_bytes()).sum();
-        let mut demand = Demand { fixed: BASE.as_bytes() + receivers, sharing: 0 };
+        let receivers = self.receivers.iter().map(|planned| planned.config.memory().as_bytes());
+        let mut demand = Demand { fixed: receivers.fold(BASE.as_bytes(), u64::saturating_add), sharing: 0 };
         for Planned { id, config, .. } in self.exporters {
             let queue = config.delivery().sending_queue;
             let takes = |signal: &Signal| {

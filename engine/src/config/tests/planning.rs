@@ -491,4 +491,15 @@ fn a_memory_limit_is_shared_by_the_queues_and_refused_where_it_does_not_do() {
     assert!(printed.contains("need 49MiB of memory at least, but the limit is 48MiB"), "{printed}");
     let printed = bad(&with("100MiB", "{max_bytes: 64MiB}"));
     assert!(printed.contains("need 112MiB of memory at least, but the limit is 100MiB"), "{printed}");
+    assert!(printed.contains("or lower what they may take: statsd 16MiB; queues by"), "{printed}");
+
+    let in_container = |mebibytes| {
+        let text = with("", "{}").replace("memory_limit: , ", "");
+        let (plan, printed) = planned(&text, &FixedEnvironment::new().with_memory(ByteSize::mib(mebibytes)));
+        (plan.expect("a plan").queue_memory, printed)
+    };
+    assert_eq!(in_container(80), (ByteSize::mib(12), String::new()), "three quarters of it");
+    let (share, printed) = in_container(60);
+    assert_eq!(share, ByteSize::mib(8), "nobody asked for a limit, so queues get more than the least");
+    assert!(printed.contains("but the limit is 45MiB, three quarters of the container's"), "{printed}");
 }
