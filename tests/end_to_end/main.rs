@@ -24,5 +24,6 @@ mod restart;
 mod startup;
 mod statsd_input;
 mod status;
+mod storage;
 mod support;
 mod transports;

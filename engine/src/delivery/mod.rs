@@ -15,6 +15,7 @@ mod admission;
 mod batcher;
 mod codec;
 mod config;
+pub(crate) mod directory;
 mod disk;
 mod entry;
 mod pace;
@@ -31,7 +32,7 @@ pub use config::{BatchConfig, BatchSizer, DeliveryConfig, OnFull, QueueConfig, R
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -218,6 +219,11 @@ impl Delivery {
         }
         self.show_queue();
         self
+    }
+
+    /// The folder of its queues on disk, where it has one.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        self.place.directory.as_deref()
     }
 
     /// The exporter's id.

@@ -1,6 +1,6 @@
 //! What a plan changes: everything that can fail is built here, before anything that runs is touched.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hornpipe_model::Signal;
@@ -9,7 +9,7 @@ use super::extensions::ExtensionChange;
 use super::{Environment, RunningGraph};
 use crate::component::{BuildContext, BuildError, Exporter, Receiver, ReceiverConfig, Storage};
 use crate::config::{ByteSize, Diagnostic, Diagnostics, Node, NodePath, PipelinePlan, Plan, Planned};
-use crate::delivery::{Delivery, DeliveryConfig, Place, QueueConfig};
+use crate::delivery::{Delivery, DeliveryConfig, Place, QueueConfig, directory};
 use crate::pipeline::Stage;
 use crate::telemetry::{ComponentIdentity, ComponentKind};
 
@@ -19,6 +19,8 @@ pub(super) struct Changes {
     pub pipelines: Vec<PipelineChange>,
     pub exporters: Vec<ExporterChange>,
     pub extensions: Vec<ExtensionChange>,
+    /// Directories with queues in them.
+    pub queue_bases: Vec<PathBuf>,
 }
 
 /// A receiver of the next graph.
@@ -67,9 +69,15 @@ pub(super) enum NewExporter {
 pub(super) fn build(plan: Plan, running: &RunningGraph) -> Result<Changes, Diagnostics> {
     let mut failures = Diagnostics::new();
     let Plan { receivers, processors, exporters, extensions, pipelines, queue_memory, root, .. } = plan;
-    let storages =
+    let storages: Vec<(String, Storage)> =
         extensions.iter().filter_map(|planned| Some((planned.id.clone(), planned.config.storage()?))).collect();
     let environment = &running.environment;
+    let of_extensions = storages.iter().filter_map(|(_, storage)| match storage {
+        Storage::Directory(directory) => Some(directory.clone()),
+        Storage::StateDirectory => None,
+    });
+    let queue_bases =
+        environment.state_directory.writable().map(Path::to_owned).into_iter().chain(of_extensions).collect();
     let mut builder = Builder {
         running,
         environment,
@@ -83,7 +91,11 @@ pub(super) fn build(plan: Plan, running: &RunningGraph) -> Result<Changes, Diagn
     let exporters = exporters.into_iter().filter_map(|planned| builder.exporter(planned)).collect();
     let receivers = receivers.into_iter().filter_map(|planned| builder.receiver(planned, &pipelines)).collect();
     let pipelines = pipelines.iter().map(|plan| builder.pipeline(plan.clone(), &processors)).collect();
-    if failures.has_errors() { Err(failures) } else { Ok(Changes { receivers, pipelines, exporters, extensions }) }
+    if failures.has_errors() {
+        Err(failures)
+    } else {
+        Ok(Changes { receivers, pipelines, exporters, extensions, queue_bases })
+    }
 }
 
 pub(super) struct Builder<'a> {
@@ -133,7 +145,7 @@ impl Builder<'_> {
             Some((_, Storage::Directory(directory))) => (Some(directory.clone()), None),
             Some((_, Storage::StateDirectory)) | None => (state.writable().map(Path::to_owned), state.problem.clone()),
         };
-        let directory = base.map(|base| base.join("queues").join(file_name(id)));
+        let directory = base.map(|base| directory::of_exporter(&base, id));
         Place { signals, directory, problem, memory: self.queue_memory }
     }
 
@@ -204,18 +216,6 @@ impl Builder<'_> {
         });
         None
     }
-}
-
-/// An id as the name of a file.
-fn file_name(id: &str) -> String {
-    let mut name = String::with_capacity(id.len());
-    for byte in id.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => name.push(char::from(byte)),
-            _ => name.push_str(&format!("%{byte:02x}")),
-        }
-    }
-    name
 }
 
 impl Environment {

@@ -1,5 +1,6 @@
 //! From one graph to the next: what stays runs on, what changed is handed over, what is gone is flushed.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::build::{Changes, ExporterChange, NewExporter, NewReceiver, PipelineCh
 use super::{RunningExporter, RunningGraph, RunningPipeline, RunningReceiver, supervise};
 use crate::component::Outputs;
 use crate::config::Node;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, directory};
 use crate::pipeline::Pipeline;
 use crate::sockets::Address;
 use crate::{Clock, Output, Shutdown, ShutdownTrigger, reason};
@@ -35,8 +36,23 @@ impl RunningGraph {
         self.install_receivers(changes.receivers, &mut retired);
         self.environment.telemetry.set_pipelines(self.pipelines.iter().map(|known| known.plan.clone()).collect());
         let clock = self.environment.clock.clone();
+        let tell = self.tell_of_left_queues(changes.queue_bases);
         self.retiring.retain(|task| !task.is_finished());
-        self.retiring.push(tokio::spawn(retired.end(clock, limit)));
+        self.retiring.push(tokio::spawn(async move {
+            retired.end(clock, limit).await;
+            tell.await;
+        }));
+    }
+
+    /// Says, in `status` and log, which queues on disk no exporter has any more.
+    fn tell_of_left_queues(&self, bases: Vec<PathBuf>) -> impl Future<Output = ()> + use<> {
+        let known: Vec<PathBuf> =
+            self.exporters.iter().filter_map(|known| known.delivery.directory().map(Path::to_owned)).collect();
+        let status = self.environment.status.clone();
+        async move {
+            let looked = tokio::task::spawn_blocking(move || directory::left_queues(&bases, &known));
+            status.set_left_queues(looked.await.unwrap_or_default());
+        }
     }
 
     fn install_exporters(&mut self, changes: Vec<ExporterChange>, retired: &mut Retired) {

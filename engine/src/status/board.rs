@@ -8,8 +8,11 @@ use hornpipe_model::{Signal, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::component;
-use super::report::{ComponentStatus, Health, HostStatus, Readiness, ReloadStatus, StateDirectoryStatus, StatusReport};
+use super::report::{
+    ComponentStatus, Health, HostStatus, LeftQueueStatus, Readiness, ReloadStatus, StateDirectoryStatus, StatusReport,
+};
 use crate::Clock;
+use crate::delivery::directory::LeftQueue;
 use crate::state_dir::StateDirectory;
 use crate::telemetry::{ComponentKind, Telemetry};
 
@@ -58,6 +61,7 @@ struct Changing {
     phase: Phase,
     extensions: Vec<String>,
     warnings: Vec<String>,
+    left_queues: Vec<LeftQueue>,
     reload: Option<(Timestamp, Result<(), String>)>,
 }
 
@@ -86,6 +90,16 @@ impl StatusBoard {
     /// Says what the process has to do without, in words for the operator, in place of what was said before.
     pub fn set_warnings(&self, warnings: Vec<String>) {
         self.changing().warnings = warnings;
+    }
+
+    /// Says which queues on disk no exporter has any more, in place of what was said before, and logs those that are news.
+    pub(crate) fn set_left_queues(&self, queues: Vec<LeftQueue>) {
+        let now = self.0.clock.unix();
+        let before = std::mem::take(&mut self.changing().left_queues);
+        for queue in queues.iter().filter(|queue| !before.contains(queue)) {
+            tracing::warn!(exporter = queue.exporter, "{}", LeftQueueStatus::of(queue, now));
+        }
+        self.changing().left_queues = queues;
     }
 
     /// Notes what became of a reload: taken, or why not. The error may have several lines.
@@ -119,6 +133,7 @@ impl StatusBoard {
                 problem: facts.state_directory.problem.clone(),
             },
             warnings: changing.warnings.clone(),
+            left_queues: changing.left_queues.iter().map(|queue| LeftQueueStatus::of(queue, now)).collect(),
             pipelines,
             checks: sections.checks,
             receivers: sections.receivers,
@@ -179,7 +194,8 @@ fn worst(report: &StatusReport) -> Health {
     let sections = [&report.receivers, &report.processors, &report.exporters, &report.extensions];
     let components = sections.into_iter().flatten().map(|component| component.status);
     let checks = report.checks.iter().flat_map(|check| &check.instances).map(|instance| instance.status);
-    let is_without = report.state_directory.problem.is_some() || !report.warnings.is_empty();
+    let is_without =
+        report.state_directory.problem.is_some() || !report.warnings.is_empty() || !report.left_queues.is_empty();
     let process = match &report.last_reload {
         Some(ReloadStatus { error: Some(_), .. }) => Health::Error,
         _ if is_without => Health::Warning,

@@ -14,6 +14,6 @@ mod tests;
 
 pub use board::{Phase, ProcessFacts, StatusBoard, StatusReader};
 pub use report::{
-    CheckInstance, CheckReport, ComponentStatus, ErrorStatus, Health, HostStatus, QueueStatus, Readiness, ReloadStatus,
-    SignalStatus, StateDirectoryStatus, StatusReport, WaitingStatus,
+    CheckInstance, CheckReport, ComponentStatus, ErrorStatus, Health, HostStatus, LeftQueueStatus, QueueStatus,
+    Readiness, ReloadStatus, SignalStatus, StateDirectoryStatus, StatusReport, WaitingStatus,
 };

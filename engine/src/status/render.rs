@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::Phase;
-use super::report::{CheckReport, ComponentStatus, Health, HostStatus, QueueStatus, SignalStatus, StatusReport};
+use super::report::{
+    CheckReport, ComponentStatus, Health, HostStatus, LeftQueueStatus, QueueStatus, SignalStatus, StatusReport,
+};
 use crate::config::Duration;
 
 impl fmt::Display for StatusReport {
@@ -66,7 +68,8 @@ impl StatusReport {
             None => line(f, "state directory", &self.state_directory.path)?,
             Some(problem) => line(f, "state directory", &format!("[WARNING] {problem}"))?,
         }
-        self.warnings.iter().try_for_each(|warning| line(f, "warning", warning))
+        self.warnings.iter().try_for_each(|warning| line(f, "warning", warning))?;
+        self.left_queues.iter().try_for_each(|queue| line(f, "left queue", &format!("[WARNING] {queue}")))
     }
 }
 
@@ -150,6 +153,19 @@ impl fmt::Display for SignalStatus {
             write!(f, " ({})", by_reason(dropped))?;
         }
         write!(f, ", {held} held")
+    }
+}
+
+impl fmt::Display for LeftQueueStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LeftQueueStatus { exporter, path, items, bytes: count, age_seconds } = self;
+        write!(
+            f,
+            "{items} undelivered items ({}, last written {} ago) of exporter {exporter}, which no pipeline has with this \
+             storage, lie in {path}: name it in a pipeline again to have them sent, or delete that folder",
+            bytes(*count),
+            span(*age_seconds)
+        )
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use hornpipe_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Phase;
+use crate::delivery::directory::LeftQueue;
 use crate::resource::HostName;
 use crate::telemetry::PipelineTopology;
 
@@ -34,6 +36,8 @@ pub struct StatusReport {
     pub state_directory: StateDirectoryStatus,
     /// What the process has to do without, in words for the operator.
     pub warnings: Vec<String>,
+    /// Queues on disk that no exporter has any more.
+    pub left_queues: Vec<LeftQueueStatus>,
     /// The pipelines that run.
     pub pipelines: Vec<PipelineTopology>,
     /// Checks that run on this host, each by a receiver.
@@ -97,6 +101,35 @@ pub struct HostStatus {
 impl From<&HostName> for HostStatus {
     fn from(host: &HostName) -> Self {
         HostStatus { name: host.name.clone(), source: host.source.as_str().to_owned(), advice: host.advice() }
+    }
+}
+
+/// Undelivered data on disk of an exporter that no pipeline has any more, or that keeps its queues elsewhere now, as it was at the
+/// last start or reload.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LeftQueueStatus {
+    /// The exporter's id.
+    pub exporter: String,
+    /// The folder of its queues.
+    pub path: String,
+    /// Points and records in them.
+    pub items: u64,
+    /// Bytes that they take.
+    pub bytes: u64,
+    /// Seconds since something was written there last.
+    pub age_seconds: u64,
+}
+
+impl LeftQueueStatus {
+    pub(super) fn of(queue: &LeftQueue, now: Timestamp) -> Self {
+        LeftQueueStatus {
+            exporter: queue.exporter.clone(),
+            path: queue.directory.display().to_string(),
+            items: queue.items,
+            bytes: queue.bytes,
+            age_seconds: now.since(queue.written).as_secs(),
+        }
     }
 }
 
