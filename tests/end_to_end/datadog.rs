@@ -132,16 +132,19 @@ async fn everything_goes_to_the_hosts_of_the_site_through_the_agents_proxy() {
     );
     let config = directory.write("pipeline.yaml", &configuration);
     let mut command = run(&config);
-    command.env("DD_PROXY_HTTPS", proxy.url()).env("HTTPS_PROXY", unused.url());
+    command.env("DD_PROXY_HTTPS", proxy.url_with("agent:hunter%402")).env("HTTPS_PROXY", unused.url());
     let hornpipe = Hornpipe::start_command(&mut command, statsd);
     hornpipe.send(["requests:1|c\nsize:1|d\n_sc|up|0", "_e{6,2}:deploy|v2"]);
     eventually("the validation", || datadog.validations().len() == 1).await;
-    hornpipe.stop_without_drops();
+    let log = hornpipe.stop_with_log();
+    assert!(!log.contains("hunter"), "{log}");
     let mut routes: Vec<_> = datadog.requests().into_iter().map(|request| request.route).collect();
     routes.sort();
     assert_eq!(routes, ["/api/beta/sketches", "/api/v1/check_run", "/api/v1/events", "/api/v2/series"]);
     let asked = proxy.requests();
     assert!(!asked.is_empty() && asked.iter().all(|line| line == "CONNECT api.us5.datadoghq.com:443"), "{asked:?}");
+    // agent:hunter@2
+    assert_eq!(proxy.credentials(), vec!["Basic YWdlbnQ6aHVudGVyQDI="; asked.len()]);
     assert_eq!(unused.requests(), Vec::<String>::new());
 }
 

@@ -17,6 +17,7 @@ mod log_files;
 mod migration;
 mod outage;
 mod process_check;
+mod proxy;
 mod readme;
 mod reload;
 mod replay;

@@ -1,6 +1,7 @@
 //! Where a backend is.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use reqwest::Url;
 use thiserror::Error;
@@ -54,6 +55,13 @@ impl Endpoint {
     /// The host alone; an IPv6 address in brackets.
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
+    }
+
+    /// Whether it is this host: `localhost` or a loopback address.
+    pub(super) fn is_this_host(&self) -> bool {
+        let host = self.host();
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
     }
 
     /// Whether it is an `https` address.

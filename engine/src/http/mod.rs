@@ -20,7 +20,7 @@ mod verifier;
 pub use client::HttpClient;
 pub use compress::Compression;
 pub use endpoint::{Endpoint, InvalidEndpoint};
-pub use proxy::Proxies;
+pub use proxy::{Proxies, TunnelProxy};
 pub use response::HttpResponse;
 pub use retry_after::retry_after;
 pub use tls::TlsConfig;

@@ -2,8 +2,12 @@
 
 use std::env;
 
+use http::{HeaderValue, Uri};
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{ClientBuilder, NoProxy, Proxy, Url};
 
+use super::endpoint::Endpoint;
+use crate::component::BuildError;
 use crate::config::Secret;
 
 /// The proxies for `http` and `https` addresses, and for which hosts there are none.
@@ -28,6 +32,17 @@ struct Setting {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the environment variable {0} is not the URL of an HTTP proxy: write it like http://user:password@host:3128")]
 pub(super) struct InvalidProxy(String);
+
+/// A proxy that a connection is led through (`CONNECT`). Its address is without user and password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TunnelProxy {
+    /// The variable that names it.
+    pub variable: String,
+    /// Where it is.
+    pub address: Uri,
+    /// What it asks for, where its URL has a user.
+    pub authorization: Option<HeaderValue>,
+}
 
 impl Proxies {
     /// Those of this process's environment.
@@ -61,6 +76,32 @@ impl Proxies {
             https: setting(environment, https).or(self.https),
             no_proxy: setting(environment, no_proxy).map_or(self.no_proxy, listed),
         }
+    }
+
+    /// The proxy that a connection to a backend is led through where it is no HTTP client's. As programs in Go have it for
+    /// gRPC: the one for `https`, whether the backend speaks TLS or not, and none to this host.
+    ///
+    /// # Errors
+    /// A proxy that is no URL, or is itself reached over TLS.
+    pub fn tunnel(&self, endpoint: &Endpoint) -> Result<Option<TunnelProxy>, BuildError> {
+        let Some(setting) = self.https.as_ref().filter(|_| !endpoint.is_this_host()) else { return Ok(None) };
+        let url = setting.parse().map_err(|error| BuildError::new("", error.to_string()))?;
+        let matcher = Matcher::builder().https(url.as_str()).no(&*self.no_proxy).build();
+        let backend = Uri::builder().scheme("https").authority(endpoint.authority()).path_and_query("/").build();
+        let Some(found) = backend.ok().and_then(|backend| matcher.intercept(&backend)) else { return Ok(None) };
+        let variable = setting.variable.clone();
+        if url.scheme() != "http" {
+            let message = format!(
+                "{variable} names a proxy that is reached over TLS, through which gRPC cannot go: name an http:// one, or \
+                 the backend's host in NO_PROXY"
+            );
+            return Err(BuildError::new("", message));
+        }
+        let authorization = found.basic_auth().cloned().map(|mut value| {
+            value.set_sensitive(true);
+            value
+        });
+        Ok(Some(TunnelProxy { variable, address: found.uri().clone(), authorization }))
     }
 
     /// The variables that name proxies, as one text; empty without any.
@@ -133,6 +174,39 @@ mod tests {
         ];
         for (variables, expected) in cases {
             assert_eq!(counted(variables), expected, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn a_tunnel_leads_through_the_proxy_for_https_and_none_to_this_host_or_to_those_without() {
+        let tunnel = |proxy: &str, endpoint: &str| {
+            let proxy = proxy.to_owned();
+            let proxies = Proxies::from_environment(&|name| match name {
+                "HTTPS_PROXY" => Some(proxy.clone()),
+                "HTTP_PROXY" => Some("http://other:1".to_owned()),
+                "NO_PROXY" => Some("inside.example,10.0.0.0/8".to_owned()),
+                _ => None,
+            });
+            proxies.tunnel(&Endpoint::parse(endpoint).unwrap())
+        };
+        for backend in ["https://otlp.example:4317", "http://otlp.example:4317", "https://otlp.example"] {
+            let found = tunnel("http://me:hunter2%40@proxy:3128", backend).unwrap().unwrap();
+            assert_eq!(
+                (&*found.variable, &*found.address.to_string()),
+                ("HTTPS_PROXY", "http://proxy:3128/"),
+                "{backend}"
+            );
+            assert_eq!(found.authorization.as_ref().unwrap(), "Basic bWU6aHVudGVyMkA=");
+            assert!(!format!("{found:?}").contains("bWU6"), "a secret");
+        }
+        assert_eq!(tunnel("proxy:3128", "https://otlp.example:4317").unwrap().unwrap().authorization, None);
+        let direct = ["localhost:4317", "127.0.0.2:4317", "[::1]:4317", "a.inside.example:4317", "10.1.2.3:4317"];
+        for backend in direct {
+            assert_eq!(tunnel("http://proxy:3128", &format!("http://{backend}")).unwrap(), None, "{backend}");
+        }
+        for proxy in ["https://me:hunter2@proxy:3128", "socks5://me:hunter2@proxy"] {
+            let error = tunnel(proxy, "https://otlp.example:4317").unwrap_err().to_string();
+            assert!(error.contains("HTTPS_PROXY") && !error.contains("hunter2"), "{error}");
         }
     }
 

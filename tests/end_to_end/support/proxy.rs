@@ -14,9 +14,16 @@ use tokio_rustls::TlsAcceptor;
 /// hosts those are. It opens TLS with an authority of its own.
 pub struct Proxy {
     address: SocketAddr,
-    requests: Arc<Mutex<Vec<String>>>,
+    seen: Arc<Mutex<Seen>>,
     authority: String,
     server: tokio::task::JoinHandle<()>,
+}
+
+/// What clients asked for.
+#[derive(Default)]
+struct Seen {
+    requests: Vec<String>,
+    credentials: Vec<String>,
 }
 
 type Authority = Arc<CertifiedIssuer<'static, KeyPair>>;
@@ -29,23 +36,28 @@ impl Proxy {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = Arc::new(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap());
-        let (pem, requests) = (authority.pem(), Arc::new(Mutex::new(Vec::new())));
+        let (pem, seen) = (authority.pem(), Arc::new(Mutex::new(Seen::default())));
         let server = tokio::spawn({
-            let requests = Arc::clone(&requests);
+            let seen = Arc::clone(&seen);
             async move {
                 while let Ok((client, _)) = listener.accept().await {
-                    let (authority, requests) = (Arc::clone(&authority), Arc::clone(&requests));
+                    let (authority, seen) = (Arc::clone(&authority), Arc::clone(&seen));
                     // A client that breaks off is its own affair.
-                    tokio::spawn(async move { serve(client, backend, &authority, &requests).await });
+                    tokio::spawn(async move { serve(client, backend, &authority, &seen).await });
                 }
             }
         });
-        Proxy { address, requests, authority: pem, server }
+        Proxy { address, seen, authority: pem, server }
     }
 
     /// Its URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Its URL with a user and a password.
+    pub fn url_with(&self, credentials: &str) -> String {
+        format!("http://{credentials}@{}", self.address)
     }
 
     /// The certificate of its authority.
@@ -55,7 +67,12 @@ impl Proxy {
 
     /// The first lines of the connections that it was asked for, without the version: `CONNECT host:443`.
     pub fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
+        self.seen.lock().unwrap().requests.clone()
+    }
+
+    /// What they showed it of themselves (`Proxy-Authorization`), each where it showed something.
+    pub fn credentials(&self) -> Vec<String> {
+        self.seen.lock().unwrap().credentials.clone()
     }
 }
 
@@ -69,15 +86,22 @@ async fn serve(
     mut client: TcpStream,
     backend: SocketAddr,
     authority: &Authority,
-    requests: &Mutex<Vec<String>>,
+    seen: &Mutex<Seen>,
 ) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(client.read_u8().await?);
     }
-    let line = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().replace(" HTTP/1.1", "");
+    let text = String::from_utf8_lossy(&head);
+    let line = text.lines().next().unwrap_or_default().replace(" HTTP/1.1", "");
+    let named = text.lines().filter_map(|header| header.split_once(": "));
+    let credentials = named.filter(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization"));
     let mut server = TcpStream::connect(backend).await?;
-    requests.lock().unwrap().push(line.clone());
+    {
+        let mut seen = seen.lock().unwrap();
+        seen.requests.push(line.clone());
+        seen.credentials.extend(credentials.map(|(_, value)| value.to_owned()));
+    }
     match line.strip_prefix("CONNECT ") {
         None => {
             server.write_all(&head).await?;

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hornpipe_engine::component::{BuildError, SendOutcome};
-use hornpipe_engine::http::{Endpoint, TlsConfig};
+use hornpipe_engine::http::{Endpoint, Proxies, TlsConfig, TunnelProxy};
 use hornpipe_engine::{BoxFuture, Clock};
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -31,6 +33,8 @@ pub(super) enum ConnectError {
     Connect { peer: String, source: BoxError },
     #[error("no connection to {peer} within {} s", CONNECT_TIMEOUT.as_secs())]
     Timeout { peer: String },
+    #[error("no way to {peer} through the proxy {proxy} of {variable}: {}", root_cause(source.as_ref()))]
+    Tunnel { peer: String, proxy: String, variable: String, source: BoxError },
     #[error("TLS handshake with {peer} failed: {source}{}", tls_advice(source))]
     Tls { peer: String, source: io::Error },
 }
@@ -50,21 +54,24 @@ type Connecting = BoxFuture<'static, Result<TokioIo<Box<dyn Stream>>, ConnectErr
 pub(super) struct Connector {
     peer: String,
     tcp: HttpConnector,
+    /// The proxy on the way.
+    proxy: Option<TunnelProxy>,
     /// The configuration and the name that the backend's certificate must have; `None` for plaintext.
     tls: Option<(TlsConnector, ServerName<'static>)>,
     clock: Clock,
 }
 
 impl Connector {
-    /// A connector to a backend; an `https` endpoint is reached over TLS.
+    /// A connector to a backend, through the environment's proxy where there is one; an `https` endpoint is reached over TLS.
     ///
     /// # Errors
-    /// TLS settings that cannot be used, such as an unreadable file.
+    /// TLS settings that cannot be used, such as an unreadable file; a proxy that cannot be used.
     pub(super) fn new(endpoint: &Endpoint, tls: &TlsConfig, clock: Clock) -> Result<Self, BuildError> {
+        let proxy = Proxies::of_the_process().tunnel(endpoint)?;
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
         let tls = if endpoint.is_https() { Some(tls_connector(endpoint, tls, &clock)?) } else { None };
-        Ok(Connector { peer: endpoint.authority(), tcp, tls, clock })
+        Ok(Connector { peer: endpoint.authority(), tcp, proxy, tls, clock })
     }
 
     /// The same in the form that tonic takes.
@@ -85,19 +92,43 @@ impl Connector {
 
     async fn connect(&self, address: Uri) -> Result<Box<dyn Stream>, ConnectError> {
         let peer = self.peer.clone();
-        let tcp = match self.tcp.clone().oneshot(address).await {
-            Ok(tcp) => tcp.into_inner(),
-            // hyper-util says which step failed in its text only.
-            Err(error) if error.to_string().starts_with("dns error") => {
-                return Err(ConnectError::Resolve { peer, source: error.into() });
-            }
-            Err(error) if is_refusal(&error) => return Err(ConnectError::Refused { peer }),
-            Err(error) => return Err(ConnectError::Connect { peer, source: error.into() }),
+        let tcp = match &self.proxy {
+            Some(proxy) => self.tunnel(proxy, address).await?,
+            None => self.direct(address).await?,
         };
         let Some((connector, name)) = &self.tls else { return Ok(Box::new(tcp)) };
         match connector.connect(name.clone(), tcp).await {
             Ok(stream) => Ok(Box::new(stream)),
             Err(source) => Err(ConnectError::Tls { peer, source }),
+        }
+    }
+
+    async fn tunnel(&self, proxy: &TunnelProxy, address: Uri) -> Result<TcpStream, ConnectError> {
+        let mut tunnel = Tunnel::new(proxy.address.clone(), self.tcp.clone());
+        if let Some(authorization) = &proxy.authorization {
+            tunnel = tunnel.with_auth(authorization.clone());
+        }
+        match tunnel.oneshot(address).await {
+            Ok(tcp) => Ok(tcp.into_inner()),
+            Err(error) => Err(ConnectError::Tunnel {
+                peer: self.peer.clone(),
+                proxy: proxy.address.authority().map(ToString::to_string).unwrap_or_default(),
+                variable: proxy.variable.clone(),
+                source: error.into(),
+            }),
+        }
+    }
+
+    async fn direct(&self, address: Uri) -> Result<TcpStream, ConnectError> {
+        let peer = self.peer.clone();
+        match self.tcp.clone().oneshot(address).await {
+            Ok(tcp) => Ok(tcp.into_inner()),
+            // hyper-util says which step failed in its text only.
+            Err(error) if error.to_string().starts_with("dns error") => {
+                Err(ConnectError::Resolve { peer, source: error.into() })
+            }
+            Err(error) if is_refusal(&error) => Err(ConnectError::Refused { peer }),
+            Err(error) => Err(ConnectError::Connect { peer, source: error.into() }),
         }
     }
 }
