@@ -23,7 +23,7 @@ pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use proxy::{Proxies, TunnelProxy};
 pub use response::HttpResponse;
 pub use retry_after::retry_after;
-pub use tls::TlsConfig;
+pub use tls::{TlsConfig, TlsVersion};
 pub use transport_error::TransportError;
 
 #[cfg(test)]

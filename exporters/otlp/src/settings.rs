@@ -1,5 +1,6 @@
 //! What the options and the environment say together.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hornpipe_engine::config::Environment;
@@ -217,11 +218,12 @@ fn timeout(config: &OtlpConfig, protocol: Protocol, variables: Variables<'_>) ->
 /// The options of TLS, with the files of the environment where they name none.
 fn tls(config: &OtlpConfig, variables: Variables<'_>) -> Result<TlsConfig, Problem> {
     let mut tls = config.tls.clone();
-    if tls.ca_file.is_none() {
+    if tls.ca_file.is_none() && tls.ca_pem.is_none() {
         let found = variables.find("tls.ca_file", variables::CERTIFICATE)?;
         tls.ca_file = found.map(|found| found.value.into());
     }
-    if tls.cert_file.is_none() && tls.key_file.is_none() {
+    let is_unset = |file: &Option<PathBuf>, has_text: bool| file.is_none() && !has_text;
+    if is_unset(&tls.cert_file, tls.cert_pem.is_some()) && is_unset(&tls.key_file, tls.key_pem.is_some()) {
         let certificate = variables.find("tls.cert_file", variables::CLIENT_CERTIFICATE)?;
         let key = variables.find("tls.key_file", variables::CLIENT_KEY)?;
         match (&certificate, &key) {

@@ -142,6 +142,58 @@ async fn a_client_certificate_is_shown_where_one_is_wanted() {
 }
 
 #[tokio::test]
+async fn certificates_and_key_may_stand_in_the_settings() {
+    let authority = Authority::new();
+    let server = server_config(&authority.issue(|_| {}), Some(&authority));
+    let client = authority.issue(|_| {});
+    let known = TlsConfig {
+        ca_pem: Some(authority.0.pem()),
+        cert_pem: Some(client.certificate.clone()),
+        key_pem: Some(client.key.as_str().into()),
+        ..TlsConfig::default()
+    };
+    assert_eq!(post(server, &known).await, Ok(200));
+    assert!(!format!("{known:?}").contains(client.key.trim()));
+
+    let error = TlsConfig { key_pem: Some("hunter2".into()), ..known.clone() };
+    let error = error.client_config("tls", &Clock::system()).unwrap_err();
+    assert_eq!(error.to_string(), "cannot take a private key from key_pem: there is none in it; it must be PEM");
+    assert_eq!(error.option, "tls.key_pem");
+    let file = Some(PathBuf::from("/file.pem"));
+    let twice = TlsConfig { ca_file: file.clone(), cert_file: file.clone(), key_file: file, ..known.clone() };
+    let without_key = TlsConfig { key_pem: None, ..known.clone() };
+    let without_certificate = TlsConfig { cert_pem: None, ..known.clone() };
+    for (tls, expected) in [
+        (known, &[][..]),
+        (twice, &["tls.ca_pem", "tls.cert_pem", "tls.key_pem"]),
+        (without_key, &["tls.cert_pem"]),
+        (without_certificate, &["tls.key_pem"]),
+    ] {
+        let mut report = Report::new();
+        tls.validate("tls", &mut report);
+        assert_eq!(report.problems().iter().map(|problem| &*problem.path).collect::<Vec<_>>(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_an_older_version_than_is_wanted_is_refused() {
+    let authority = Authority::new();
+    let identity = authority.issue(|_| {});
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider);
+    let builder = builder.with_protocol_versions(&[&rustls::version::TLS12]).unwrap().with_no_client_auth();
+    let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+    let server = builder.with_single_cert(vec![certificate], key).unwrap();
+    for (version, is_spoken) in [("1.0", true), ("1.1", true), ("1.2", true), ("1.3", false)] {
+        let min_version = serde_json::from_value(version.into()).unwrap();
+        let tls = TlsConfig { ca_pem: Some(authority.0.pem()), min_version, ..TlsConfig::default() };
+        let answer = post(server.clone(), &tls).await;
+        assert_eq!(answer.is_ok(), is_spoken, "{version}: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn another_name_than_the_endpoints_is_accepted_where_it_is_set() {
     let directory = Directory::new("name");
     let authority = Authority::new();
