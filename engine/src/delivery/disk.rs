@@ -557,7 +557,7 @@ impl Disk {
         if self.problem.is_none() {
             tracing::warn!(exporter = self.id(), "the queue's disk fails: {text}");
         }
-        self.telemetry.set_fact(super::DISK_FACT, text.clone());
+        self.telemetry.set_warning(super::DISK_FACT, text.clone());
         self.problem_gauge.set(1);
         self.problem = Some(text);
     }
@@ -566,7 +566,7 @@ impl Disk {
         if self.problem.take().is_some() {
             tracing::info!(exporter = self.id(), "the queue's disk takes data again");
         }
-        self.telemetry.set_fact(super::DISK_FACT, "");
+        self.telemetry.set_warning(super::DISK_FACT, "");
         self.problem_gauge.set(0);
     }
 }

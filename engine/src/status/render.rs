@@ -85,7 +85,9 @@ impl fmt::Display for ComponentStatus {
         if let Some(error) = self.last_error.as_ref().filter(|_| self.status != Health::Error) {
             writeln!(f, "    last error {} ago: {}", span(error.age_seconds), clean(&error.text))?;
         }
-        for (name, text) in &self.facts {
+        // A warning stands in the first line, where nothing is worse.
+        let is_said = |text: &String| self.message.as_ref().is_some_and(|message| message.ends_with(text));
+        for (name, text) in self.facts.iter().filter(|(_, text)| !is_said(text)) {
             writeln!(f, "    {name}: {}", clean(text))?;
         }
         if let Some(waiting) = &self.waiting {

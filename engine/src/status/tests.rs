@@ -228,6 +228,22 @@ fn a_warning_of_a_component_is_one_of_the_process() {
 }
 
 #[test]
+fn a_warning_that_lasts_shows_while_nothing_is_worse_and_ends_when_it_is_taken_back() {
+    let bench = Bench::new(facts());
+    let otlp = bench.exporter("otlp");
+    otlp.set_warning("queue on disk", "/queue: no space left");
+    assert_eq!(bench.report().status, Health::Warning);
+    let text = bench.report().to_string();
+    assert!(text.contains("  otlp [WARNING]: queue on disk: /queue: no space left\n    metrics"), "{text}");
+    otlp.set_status(Status::Error("refused".to_owned()));
+    let text = bench.report().to_string();
+    assert!(text.contains("  otlp [ERROR]: refused\n    queue on disk: /queue: no space left\n"), "{text}");
+    otlp.set_status(Status::Ok);
+    otlp.set_warning("queue on disk", "");
+    assert_eq!((bench.report().status, bench.report().exporters[1].facts.len()), (Health::Ok, 0));
+}
+
+#[test]
 fn readiness_is_about_receivers_and_about_backends_where_asked() {
     let bench = busy();
     let ready = |with_backends| bench.board.reader().readiness(with_backends);

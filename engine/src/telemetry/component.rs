@@ -1,6 +1,6 @@
 //! Counters and status of one component.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -193,6 +193,8 @@ pub struct ComponentTelemetry {
     logs: SignalCounters,
     levels: Mutex<Vec<Arc<Level>>>,
     facts: Mutex<BTreeMap<&'static str, String>>,
+    /// The facts that are warnings.
+    warnings: Mutex<BTreeSet<&'static str>>,
     health: Mutex<Health>,
     check: Mutex<Option<CheckReport>>,
     waiting: Mutex<Option<Waiting>>,
@@ -213,6 +215,7 @@ impl ComponentTelemetry {
             logs: SignalCounters::default(),
             levels: Mutex::default(),
             facts: Mutex::default(),
+            warnings: Mutex::default(),
             health: Mutex::default(),
             check: Mutex::default(),
             waiting: Mutex::default(),
@@ -264,9 +267,17 @@ impl ComponentTelemetry {
         self.levels.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How it is doing.
+    /// How it is doing: what was [said](Self::set_status), or where that is well, a [warning](Self::set_warning).
     pub fn status(&self) -> Status {
-        self.health().status.clone()
+        let status = self.health().status.clone();
+        let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        match (status, warnings.first()) {
+            (Status::Ok, Some(name)) => {
+                let text = self.facts().get(name).cloned().unwrap_or_default();
+                Status::Warning(format!("{name}: {text}"))
+            }
+            (status, _) => status,
+        }
     }
 
     /// What went wrong last, over or not.
@@ -295,6 +306,19 @@ impl ComponentTelemetry {
         } else {
             facts.insert(name, text);
         }
+    }
+
+    /// Says something that lasts and that somebody should look at, as a [fact](Self::set_fact) and in the status, beside what
+    /// comes and goes there. An empty text ends it.
+    pub fn set_warning(&self, name: &'static str, text: impl Into<String>) {
+        let text = text.into();
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if text.is_empty() {
+            warnings.remove(name);
+        } else {
+            warnings.insert(name);
+        }
+        self.set_fact(name, text);
     }
 
     /// What the component says about itself, by name.

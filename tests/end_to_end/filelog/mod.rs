@@ -1,5 +1,8 @@
 //! Log files through the real binary: rotation, crashes and backends that fail, with every line numbered.
 
+#[cfg(target_os = "linux")]
+mod full_disk;
+mod input;
 mod joining;
 mod kill;
 mod outage;
@@ -8,8 +11,9 @@ mod rotation;
 mod writer;
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use hornpipe_engine::testing::{FakeDatadog, FakeOtlp, eventually};
+use hornpipe_engine::testing::{FakeDatadog, FakeOtlp};
 
 use crate::support::{Directory, Hornpipe, free_address};
 use writer::numbers;
@@ -50,12 +54,17 @@ impl Backends {
         ]
     }
 
-    /// Waits until each has as many lines.
+    /// Waits until each has as many lines. To count them is work, so it is not done all the time.
     async fn wait_for(&self, lines: u64) {
-        eventually("all lines at both backends", || {
-            self.datadog.logs().len() as u64 >= lines && self.otlp.logs().len() as u64 >= lines
-        })
-        .await;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let found = (self.datadog.logs().len() as u64, self.otlp.logs().len() as u64);
+            if found.0 >= lines && found.1 >= lines {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{found:?} of {lines} lines at Datadog and over OTLP");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 
