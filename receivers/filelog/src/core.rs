@@ -72,6 +72,14 @@ pub(crate) struct Done {
     pub(crate) store: Option<Result<(), io::Error>>,
 }
 
+/// A file that had a name that the patterns name.
+struct Renamed {
+    name: PathBuf,
+    /// Where it is now.
+    path: PathBuf,
+    set: usize,
+}
+
 /// What a look at everything found.
 pub(crate) struct News {
     pub(crate) problems: BTreeMap<PathBuf, String>,
@@ -119,6 +127,7 @@ impl Core {
     }
 
     fn take_changes(&mut self) {
+        let mut renamed: Vec<Renamed> = Vec::new();
         for change in self.watch.as_mut().map(Watch::drain).unwrap_or_default() {
             match change {
                 Change::Modified(path) => {
@@ -128,9 +137,14 @@ impl Core {
                     let is_known = self.tailer.wake(&path);
                     self.schedule.rescan |= is_known || self.finder.may_name(&path);
                 }
+                Change::Renamed { from, to } => match renamed.iter_mut().find(|file| file.path == from) {
+                    Some(file) => file.path = to,
+                    None => renamed.extend(self.finder.set_of(&from).map(|set| Renamed { name: from, path: to, set })),
+                },
                 Change::Anything => self.schedule.rescan = true,
             }
         }
+        renamed.iter().for_each(|file| self.tailer.adopt_renamed(&file.name, &file.path, file.set));
     }
 
     fn scan(&mut self, now: Duration) -> News {

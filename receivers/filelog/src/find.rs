@@ -84,6 +84,15 @@ impl Finder {
         self.patterns.iter().any(|pattern| may_lead(&pattern.parts, &names))
     }
 
+    /// The set whose patterns name a path, where one does.
+    pub(crate) fn set_of(&self, path: &Path) -> Option<usize> {
+        let names: Vec<&OsStr> = path.components().filter_map(name_of).collect();
+        let is_excluded = |set: usize| self.excluded.get(set).is_some_and(|excluded| excluded.is_match(path));
+        let found =
+            self.patterns.iter().find(|pattern| names_path(&pattern.parts, &names) && !is_excluded(pattern.set));
+        found.map(|pattern| pattern.set)
+    }
+
     /// Looks for the files.
     pub(crate) fn find(&self) -> Findings {
         let mut findings = Findings::default();
@@ -194,6 +203,23 @@ fn may_lead(parts: &[Part], names: &[&OsStr]) -> bool {
         Part::Any => may_lead(parts_left, names_left),
         Part::Recursive => true,
     }
+}
+
+/// True where `names` are those of a path that `parts` name.
+fn names_path(parts: &[Part], names: &[&OsStr]) -> bool {
+    let Some((part, parts_left)) = parts.split_first() else { return names.is_empty() };
+    if let Part::Recursive = part {
+        let below = |skipped| names.get(skipped..).is_some_and(|left| names_path(parts_left, left));
+        // `**` at the end means all files below.
+        return if parts_left.is_empty() { !names.is_empty() } else { (0..names.len()).any(below) };
+    }
+    let Some((name, names_left)) = names.split_first() else { return false };
+    let is_named = match part {
+        Part::Name(wanted) => wanted == name,
+        Part::Glob(glob) => glob.is_match(Path::new(name)),
+        Part::Any | Part::Recursive => true,
+    };
+    is_named && names_path(parts_left, names_left)
 }
 
 fn name_of(component: PathComponent<'_>) -> Option<&OsStr> {
@@ -352,6 +378,27 @@ mod tests {
             ("/srv/any/thing", true),
         ] {
             assert_eq!(finder.may_name(Path::new(path)), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_set_that_names_a_path_is_known_without_looking() {
+        let mut finder = Finder::default();
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        finder.add_set(&owned(&["/var/log/*/a.log"]), &owned(&["/var/log/not/*"])).unwrap();
+        finder.add_set(&owned(&["/srv/**/x", "/opt/**"]), &[]).unwrap();
+        for (path, expected) in [
+            ("/var/log/web/a.log", Some(0)),
+            ("/var/log/not/a.log", None),
+            ("/var/log/web", None),
+            ("/var/log/web/a.log/x", None),
+            ("/srv/x", Some(1)),
+            ("/srv/a/b/x", Some(1)),
+            ("/srv/a/b", None),
+            ("/opt/a/b", Some(1)),
+            ("/opt", None),
+        ] {
+            assert_eq!(finder.set_of(Path::new(path)), expected, "{path}");
         }
     }
 

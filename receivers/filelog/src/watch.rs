@@ -13,6 +13,13 @@ pub(crate) enum Change {
     Modified(PathBuf),
     /// A name appeared or vanished.
     Entry(PathBuf),
+    /// A file was renamed within our directories; told beside the two names.
+    Renamed {
+        /// Its name until then.
+        from: PathBuf,
+        /// Its name now.
+        to: PathBuf,
+    },
     /// A directory of ours came or went, or more happened than could be told.
     Anything,
 }
@@ -135,7 +142,7 @@ mod linux {
         pub(crate) fn drain(&mut self) -> Vec<Change> {
             let mut changes = Vec::new();
             let mut last: Option<(i32, Vec<u8>)> = None;
-            let mut ended = Vec::new();
+            let (mut ended, mut moved) = (Vec::new(), HashMap::new());
             let mut reader = inotify::Reader::new(&self.inotify, &mut self.buffer);
             while let Ok(event) = reader.next() {
                 let (number, what) = (event.wd(), event.events());
@@ -153,7 +160,15 @@ mod linux {
                 let name = name.to_bytes();
                 if !what.contains(ReadFlags::MODIFY) {
                     last = None;
-                    changes.push(Change::Entry(directory.join(OsStr::from_bytes(name))));
+                    let path = directory.join(OsStr::from_bytes(name));
+                    changes.push(Change::Entry(path.clone()));
+                    if what.contains(ReadFlags::MOVED_FROM) {
+                        moved.insert(event.cookie(), path);
+                    } else if what.contains(ReadFlags::MOVED_TO)
+                        && let Some(from) = moved.remove(&event.cookie())
+                    {
+                        changes.push(Change::Renamed { from, to: path });
+                    }
                 } else if last.as_ref().is_none_or(|(known, file)| (*known, file.as_slice()) != (number, name)) {
                     changes.push(Change::Modified(directory.join(OsStr::from_bytes(name))));
                     last = Some((number, name.to_owned()));
@@ -231,9 +246,10 @@ mod tests {
             fs::write(&file, "y").unwrap();
         }
         assert_eq!(watch.drain(), [Change::Modified(file.clone())]);
-        fs::rename(&file, directory.path().join("b.log")).unwrap();
-        let names = ["a.log", "b.log"].map(|name| Change::Entry(directory.path().join(name)));
-        assert_eq!(watch.drain(), names);
+        let renamed = directory.path().join("b.log");
+        fs::rename(&file, &renamed).unwrap();
+        let names = [&file, &renamed].map(|name| Change::Entry(name.clone()));
+        assert_eq!(watch.drain(), [&names[..], &[Change::Renamed { from: file, to: renamed }]].concat());
         fs::write(below.join("c.log"), "z").unwrap();
         assert_eq!(watch.drain(), []);
         watch.set(&BTreeSet::from([below.clone()]));

@@ -6,6 +6,7 @@
 //! differs or goes on differently, one that goes on growing after the copy was complete, and a short one whose original
 //! is not truncated soon: two programs may well have begun with the same line.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -70,16 +71,28 @@ impl Tailer {
     }
 
     fn adopt_unknown(&mut self, file: &Found) {
+        self.open_and_place(&file.path, &file.path, file.set);
+    }
+
+    /// Takes in a file that was renamed, where it is unknown: nobody has looked while it had a name that we look for.
+    pub(crate) fn adopt_renamed(&mut self, name: &Path, path: &Path, set: usize) {
+        if self.has_scanned && fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+            self.open_and_place(name, path, set);
+        }
+    }
+
+    /// Opens the file at a path and takes it in under a name, where it is unknown.
+    fn open_and_place(&mut self, name: &Path, path: &Path, set: usize) {
         self.make_room();
-        let outcome = Handle::open(&file.path, self.options.compression).and_then(|(handle, meta)| {
-            match self.by_key.contains_key(&meta.key) {
+        let outcome = Handle::open(path, self.options.compression).and_then(|(handle, meta)| {
+            match self.by_key.contains_key(&meta.key) || self.copies.contains_key(&meta.key) {
                 true => Ok(()),
-                false => self.place(handle, meta, &file.path, file.set),
+                false => self.place(handle, meta, name, set),
             }
         });
         match outcome {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                self.problems.insert(file.path.clone(), error);
+                self.problems.insert(path.to_owned(), error);
             }
             _ => {}
         }

@@ -1,5 +1,7 @@
 //! What the tests share, and those of several parts together.
 
+#[cfg(target_os = "linux")]
+mod core;
 mod joining;
 mod model;
 mod receiver;
