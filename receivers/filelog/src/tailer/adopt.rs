@@ -156,6 +156,8 @@ impl Tailer {
                     // What was empty may be compressed now.
                     tail.handle = Some(handle);
                 }
+                // By its head it is known again after a crash, also where nothing of it is sent by then.
+                self.changed.insert(id);
                 return Ok(true);
             }
             self.drop_tail(id);

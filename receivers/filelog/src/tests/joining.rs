@@ -138,3 +138,20 @@ fn a_line_longer_than_any_record_may_be_is_one_of_its_own_in_parts() {
     let lengths: Vec<usize> = world.sent.iter().map(String::len).collect();
     assert_eq!(lengths, [19, 1 << 20, 10, 19]);
 }
+
+#[test]
+fn a_file_of_which_nothing_is_sent_yet_is_known_after_a_crash() {
+    let mut world = world();
+    world.append("error.log", "");
+    world.read();
+    write(&world, &TRACEBACK);
+    world.read();
+    assert!(world.sent.is_empty(), "it waits for more lines");
+    world.kill();
+    world.rename("error.log", "error.log.1");
+    world.start();
+    world.read();
+    world.wait(Duration::from_millis(500));
+    world.read();
+    assert_eq!(world.sent, [TRACEBACK.join("\n")]);
+}

@@ -13,9 +13,10 @@ use super::world::World;
 
 const ROTATIONS: usize = 6;
 
-/// Sequences in which lines came twice where the file system gives a deleted file's inode to the next file, as ext4 does: an
-/// empty file was not told to be a copy, for what it was taken to succeed was by then another file with the same inode.
-const FAILED_ONCE: [u64; 5] = [2583, 2692, 3201, 3739, 4562];
+/// Sequences that failed once. In the first five lines came twice where the file system gives a deleted file's inode to the next
+/// file, as ext4 does: an empty file was not told to be a copy, for what it was taken to succeed was by then another file with
+/// the same inode. In the last a line that was held was lost with a crash: nothing of its file was in the checkpoint.
+const FAILED_ONCE: [u64; 6] = [2583, 2692, 3201, 3739, 4562, 3246];
 
 struct Model {
     seed: u64,
