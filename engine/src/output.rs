@@ -52,9 +52,9 @@ impl Output {
         self.pipelines.send_replace(pipelines.into());
     }
 
-    /// Whether a receiver that can wait should read on: while the queue of at least one exporter is less than half full. Siblings
-    /// do not wait for one that is full; with one exporter alone, nothing is pushed out of its queue however long it is down.
-    /// The other half is for receivers that cannot wait.
+    /// Whether a receiver that can wait should read on: while the queue of at least one exporter is less than half full, and its
+    /// memory has room while the backend takes what it is sent. Siblings do not wait for one that is full; with one exporter
+    /// alone, nothing is pushed out of its queue however long it is down. The other half is for receivers that cannot wait.
     pub fn has_room(&self) -> bool {
         let deciding = self.deciding();
         deciding.is_empty() || deciding.iter().any(|exporter| exporter.has_room(self.signal))

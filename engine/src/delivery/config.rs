@@ -120,6 +120,9 @@ const DISK_BYTES: ByteSize = ByteSize::gib(1);
 /// Most that a queue takes of memory unless asked for.
 pub(crate) const MEMORY_BYTES: ByteSize = ByteSize::mib(32);
 
+/// Most that a durable queue takes of memory: some requests, and what is on its way to the disk.
+const DURABLE_MEMORY_BYTES: ByteSize = ByteSize::mib(8);
+
 /// Most consumers of a queue for logs.
 const LOG_CONSUMERS: usize = 10;
 
@@ -151,7 +154,7 @@ impl QueueConfig {
     /// memory.
     pub fn memory_bytes(&self, signal: Signal, share: ByteSize) -> ByteSize {
         match self.max_bytes {
-            Some(asked) if self.is_durable(signal) => asked.min(share),
+            asked if self.is_durable(signal) => asked.unwrap_or(share).min(share).min(DURABLE_MEMORY_BYTES),
             Some(asked) => asked,
             None => share,
         }

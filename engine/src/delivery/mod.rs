@@ -287,7 +287,10 @@ impl Delivery {
 
     /// Whether the queue of a signal has room for what can wait elsewhere.
     pub(crate) fn has_room(&self, signal: Signal) -> bool {
-        self.lane(signal).queue.has_room()
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_well = !failures.contains_key(signal.as_str());
+        drop(failures);
+        self.lane(signal).queue.has_room(is_well)
     }
 
     /// Waits until there may be more room in the queue of a signal than at the call.
@@ -386,6 +389,10 @@ impl Delivery {
             None => failures.remove(signal.as_str()),
         };
         let is_news = before.as_deref() != failure;
+        if before.is_some() != failure.is_some() {
+            // Whether there is room depends on it.
+            self.lane(signal).queue.change(|_| ());
+        }
         if let Some(text) = failure {
             self.telemetry.set_status(Status::Error(text.to_owned()));
         } else if failures.is_empty() {

@@ -261,10 +261,11 @@ impl Queue {
     }
 
     /// Whether those who can wait may bring more: half of each bound is for the others. A queue that is set to block makes
-    /// whoever brings something wait by itself.
-    pub fn has_room(&self) -> bool {
+    /// whoever brings something wait by itself. Where the backend takes what it is sent (`is_well`), memory has to have room for
+    /// it, too: what is on disk alone would only have to be read again.
+    pub fn has_room(&self, is_well: bool) -> bool {
         let state = self.lock();
-        state.bounds.on_full == OnFull::Block || state.is_half_free()
+        state.bounds.on_full == OnFull::Block || (state.is_half_free() && !(is_well && state.spills()))
     }
 
     /// Waits until there may be more room than at the call.
@@ -364,6 +365,12 @@ impl State {
             _ => (self.memory as u64) < memory,
         };
         total.records == 0 || (is_size_free && is_free)
+    }
+
+    /// Whether a batch that comes would be on disk alone.
+    fn spills(&self) -> bool {
+        let is_full = self.memory as u64 >= (self.bounds.memory as u64).saturating_sub(LARGE_BATCH);
+        self.takes() && (self.unread.records > 0 || (is_full && self.memory > 0))
     }
 
     /// Everything that is queued or being sent.

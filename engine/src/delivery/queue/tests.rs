@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hornpipe_model::{Data, MetricBatch, Resource, Scope};
+use hornpipe_model::{Data, MetricBatch, MetricPoint, Resource, Scope};
 
 use super::*;
 
@@ -128,4 +128,43 @@ async fn the_second_bound_counts_batches_items_or_bytes() {
         queue.finish(&sending);
         assert_eq!(queue.push(entry("d")).await.dropped.len(), 0, "{sizer:?}");
     }
+}
+
+#[tokio::test]
+async fn what_would_be_on_disk_alone_waits_in_its_file_while_the_backend_takes_what_it_is_sent() {
+    let mebibyte = || {
+        let points = Vec::with_capacity((1 << 20) / size_of::<MetricPoint>());
+        Entry::new(MetricBatch { resource: Arc::default(), scope: Arc::default(), points }.into(), None, FIRST)
+    };
+    // Four entries and a little more.
+    let queue =
+        Queue::new(Bounds { memory: (4 << 20) + 4_096, disk: 1 << 30, size: None, on_full: OnFull::DropOldest });
+    let (commands, _disk) = mpsc::channel();
+    let push = async || {
+        queue.push(mebibyte()).await;
+        // The disk has it at once.
+        queue.change(|state| state.disk.iter_mut().for_each(|disk| disk.pending = 0));
+    };
+    queue.change(|state| {
+        state.disk = Some(DiskHandle { is_opening: false, takes: true, ..DiskHandle::new(commands) });
+    });
+    push().await;
+    push().await;
+    assert!(queue.has_room(true), "memory has room for a large batch");
+    push().await;
+    assert!(!queue.has_room(true));
+    assert!(queue.has_room(false), "while the backend fails, the disk takes what memory does not");
+    let sending = queue.pop().await.unwrap();
+    assert!(!queue.has_room(true), "it is sent, not delivered");
+    queue.finish(&sending);
+    assert!(queue.has_room(true));
+    for _ in 0..3 {
+        push().await;
+    }
+    assert!(queue.change(|state| state.unread.records) > 0);
+    for _ in 0..4 {
+        let sending = queue.pop().await.unwrap();
+        queue.finish(&sending);
+    }
+    assert!(!queue.has_room(true), "what is on disk alone is read first");
 }
