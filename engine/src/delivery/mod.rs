@@ -116,6 +116,9 @@ struct Lane {
     disk_hangs: AtomicBool,
     /// Batches that are set aside.
     aside: AtomicUsize,
+    /// Held while a batch is encoded. One thread encodes more than a backend takes; the buffers of ten would be most of the
+    /// process's memory.
+    encoding: Mutex<()>,
 }
 
 struct Gauges {
@@ -174,6 +177,7 @@ impl Delivery {
             has_disk: AtomicBool::new(false),
             disk_hangs: AtomicBool::new(false),
             aside: AtomicUsize::new(0),
+            encoding: Mutex::default(),
         };
         let oldest = "When the oldest queued data was queued, in Unix time; 0 for none";
         let gauges = Gauges {

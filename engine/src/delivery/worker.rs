@@ -103,7 +103,8 @@ impl Delivery {
         }
     }
 
-    /// Encodes on a thread for work that takes long, so that no sibling's task waits for it. A panic costs the batch.
+    /// Encodes on a thread for work that takes long, so that no sibling's task waits for it; one batch of a queue at a time. A
+    /// panic costs the batch.
     pub(super) async fn encode(&self, active: &Active, data: &Data, items: Vec<u32>) -> Encoded {
         let exporter: Arc<dyn Exporter> = Arc::clone(&active.exporter);
         let count = items.len() as u64;
@@ -111,6 +112,7 @@ impl Delivery {
             let data = data.clone();
             move || exporter.encode(&data, &items)
         };
+        let _turn = self.lane(data.signal()).encoding.lock().await;
         match tokio::task::spawn_blocking(work).await {
             Ok(encoded) => encoded,
             Err(_) => {

@@ -1,5 +1,6 @@
 //! Room for what a receiver can leave where it is.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +25,10 @@ struct Backend {
     is_up: watch::Receiver<bool>,
     best_effort: bool,
     taken: Mutex<Vec<u64>>,
+    /// How often others get their turn while it encodes.
+    yields: AtomicUsize,
+    encoding: AtomicUsize,
+    most_encoding: AtomicUsize,
 }
 
 #[async_trait]
@@ -33,6 +38,10 @@ impl Exporter for Backend {
     }
 
     fn encode(&self, data: &Data, items: &[u32]) -> Encoded {
+        self.most_encoding.fetch_max(self.encoding.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        // Others get the time to overlap.
+        (0..self.yields.load(Ordering::SeqCst)).for_each(|_| std::thread::yield_now());
+        self.encoding.fetch_sub(1, Ordering::SeqCst);
         let numbers = numbers_in(data);
         let text: Vec<String> = items.iter().map(|item| numbers[*item as usize].to_string()).collect();
         let body = Bytes::from(text.join(","));
@@ -61,7 +70,14 @@ struct End {
 impl End {
     fn new(id: &str, time: &FakeClock, best_effort: bool, change: impl FnOnce(&mut QueueConfig)) -> Self {
         let (up, is_up) = watch::channel(false);
-        let backend = Arc::new(Backend { is_up, best_effort, taken: Mutex::default() });
+        let backend = Arc::new(Backend {
+            is_up,
+            best_effort,
+            taken: Mutex::default(),
+            yields: AtomicUsize::new(0),
+            encoding: AtomicUsize::new(0),
+            most_encoding: AtomicUsize::new(0),
+        });
         let mut config = DeliveryConfig {
             sending_queue: QueueConfig {
                 max_bytes: Some(ByteSize::mib(8)),
@@ -226,4 +242,19 @@ async fn the_status_says_for_whom_and_since_when_a_receiver_waits() {
     time.advance(Duration::from_secs(1)).await;
     output.set_waiting(false);
     assert_eq!(waiting(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_queue_encodes_one_batch_at_a_time_however_many_requests_are_under_way() {
+    let time = FakeClock::new();
+    let end = End::new("fast", &time, false, |queue| queue.max_bytes = Some(ByteSize::mib(64)));
+    let (output, _) = output(&[&end], &time);
+    end.backend.yields.store(20, Ordering::SeqCst);
+    end.up.send_replace(true);
+    for first in 0..50 {
+        let start = first * RECORDS;
+        output.send(Batch::new(numbered_logs(start..start + RECORDS, FakeClock::START))).await;
+    }
+    eventually("all are delivered", || end.taken().len() as u64 == 50 * RECORDS).await;
+    assert_eq!(end.backend.most_encoding.load(Ordering::SeqCst), 1);
 }
