@@ -36,6 +36,10 @@ pub(super) fn encode(batch: &LogBatch, items: &[u32], max_bytes: usize) -> Vec<P
             parts.push(std::mem::replace(&mut open, next).close());
             (start, place) = (there, open.place(owner));
         }
+        if open.items.is_empty() {
+            // The others are probably as long: that saves moving the buffer as it grows.
+            open.records.buffer.reserve(record.saturating_mul(items.len()).min(max_bytes));
+        }
         open.bytes += record + place.bytes();
         open.items.push(item);
         open.add(place, owner, start);
