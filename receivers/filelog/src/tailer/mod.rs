@@ -32,8 +32,9 @@ use adopt::Copy;
 
 /// Most bytes of one file before the next gets its turn.
 const BYTES_A_FILE: usize = 128 * 1024;
-/// Bytes of content that make a batch.
-const BYTES_A_BATCH: u64 = 512 * 1024;
+/// Bytes of content that make a batch. In memory it takes twice that, and twice again while it is encoded; smaller ones cost
+/// more requests.
+const BYTES_A_BATCH: u64 = 256 * 1024;
 /// How long a file without a name that we look for is kept open after it was read to its end: its writer may not have
 /// noticed yet.
 const LINGER: Duration = Duration::from_secs(300);
@@ -469,7 +470,10 @@ impl Tailer {
             }
         }
         self.batches.insert(batch, touched);
-        Some(Cut { batch, records: std::mem::take(&mut self.out) })
+        let mut records = std::mem::take(&mut self.out);
+        // It may wait for long.
+        records.shrink_to_fit();
+        Some(Cut { batch, records })
     }
 
     /// Opens a content's file where it is not open, and closes another where there are too many.
