@@ -15,6 +15,7 @@ mod log;
 mod metric;
 mod resource;
 mod tags;
+mod text;
 mod time;
 
 pub use context::Context;
@@ -25,4 +26,5 @@ pub use log::{Body, Log, LogBatch, LogSource, Severity};
 pub use metric::{CheckStatus, MetricBatch, MetricPoint, MetricValue, Origin, ServiceCheck, Temporality, Window};
 pub use resource::{Resource, Scope, Value};
 pub use tags::Tags;
+pub use text::Text;
 pub use time::Timestamp;

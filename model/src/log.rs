@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::{Resource, Scope, Timestamp, Value};
+use crate::{Resource, Scope, Text, Timestamp, Value};
 
 /// What a record says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// Text that is valid UTF-8.
-    Text(Box<str>),
+    Text(Text),
     /// Bytes as they were read, not valid UTF-8; exporters that need text replace what is invalid.
     Bytes(Box<[u8]>),
     /// A typed value, from OTLP.
@@ -20,7 +20,7 @@ impl Body {
     /// A body of bytes; decides once whether they are valid UTF-8.
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
         match String::from_utf8(bytes) {
-            Ok(text) => Body::Text(text.into_boxed_str()),
+            Ok(text) => Body::Text(text.into()),
             Err(invalid) => Body::Bytes(invalid.into_bytes().into_boxed_slice()),
         }
     }
@@ -37,7 +37,7 @@ impl Body {
 
     fn heap_bytes(&self) -> usize {
         match self {
-            Body::Text(text) => text.len(),
+            Body::Text(text) => text.bytes(),
             Body::Bytes(bytes) => bytes.len(),
             Body::Value(value) => value.bytes() - size_of::<Value>(),
         }

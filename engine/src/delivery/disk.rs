@@ -56,6 +56,8 @@ pub(super) enum Command {
 pub(super) struct Append {
     pub sequence: u64,
     pub data: Data,
+    /// Bytes of memory that it counts for.
+    pub bytes: usize,
     pub queued: Timestamp,
     pub parts: Vec<Part>,
     /// The queue has it in memory, too.
@@ -170,7 +172,7 @@ impl Disk {
         let mut bytes = 0;
         while let Some(command) = next {
             if let Command::Append(append) = &command {
-                bytes += append.data.bytes();
+                bytes += append.bytes;
             }
             self.take(command);
             next = if bytes < ROUND_BYTES { self.commands.try_recv().ok() } else { None };
@@ -301,7 +303,7 @@ impl Disk {
             let is_safe = append.sequence < below;
             if is_safe {
                 append.parts.iter().for_each(|part| part.obligation.store());
-                bytes += append.data.bytes();
+                bytes += append.bytes;
             }
             !is_safe
         });

@@ -450,6 +450,7 @@ impl State {
         disk.send(Command::Append(Append {
             sequence,
             data: entry.data.clone(),
+            bytes: entry.bytes(),
             queued: entry.queued,
             parts: entry.parts.clone(),
             given,

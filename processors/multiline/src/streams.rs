@@ -61,7 +61,7 @@ impl Streams {
         complete: &mut Complete,
     ) {
         let text = match std::mem::replace(&mut line.log.body, Body::Text("".into())) {
-            Body::Text(text) => text.into_string().into_bytes(),
+            Body::Text(text) => text.as_bytes().to_vec(),
             Body::Bytes(bytes) => bytes.into_vec(),
             Body::Value(_) => Vec::new(),
         };

@@ -113,7 +113,7 @@ impl Encoding {
         match self {
             Encoding::Utf8 => Body::from_bytes(bytes.to_vec()),
             Encoding::Raw => Body::Bytes(bytes.into()),
-            _ => Body::Text(self.decode(bytes).into_boxed_str()),
+            _ => Body::Text(self.decode(bytes).into()),
         }
     }
 

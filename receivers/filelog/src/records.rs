@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hornpipe_engine::logs::{Carried, Joined, Joiner, Joining, PART, Part, Verdict};
-use hornpipe_model::{Body, Log, LogSource, Value};
+use hornpipe_model::{Body, Log, LogSource, Text, Value};
 
 use crate::encoding::Encoding;
 use crate::fingerprint::Mark;
 use crate::tail::Reading;
 
 /// A line, or a part of one that is longer than allowed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Piece<'a> {
     pub(crate) bytes: &'a [u8],
+    /// The same as a body, where it can be had without a copy.
+    pub(crate) text: Option<Text>,
     /// True where more parts of the line follow.
     pub(crate) continues: bool,
     /// Where it begins in the content; needed where lines are joined.
@@ -46,7 +48,7 @@ impl Records {
 
     /// Takes a line; what is complete with it goes out.
     pub(crate) fn add(&mut self, piece: Piece<'_>, reading: &mut Reading<'_>) {
-        let Piece { bytes, continues, start } = piece;
+        let Piece { bytes, text, continues, start } = piece;
         let part = match (self.is_split, continues) {
             (false, false) => Part::Whole,
             (false, true) => Part::First,
@@ -55,11 +57,11 @@ impl Records {
         };
         self.is_split = continues;
         let encoding = reading.splitter.encoding;
-        let Some(how) = reading.joining else { return self.send_line(bytes, part, reading) };
+        let Some(how) = reading.joining else { return self.send_line(bytes, text, part, reading) };
         if part != Part::Whole {
             // Longer than any record may be, it is one of its own.
             self.flush(reading);
-            return self.send_line(bytes, part, reading);
+            return self.send_line(bytes, text, part, reading);
         }
         let mut joined = Vec::new();
         self.joiner.push(how, encoding.text(bytes), Start(start), reading.now, &mut joined);
@@ -107,10 +109,11 @@ impl Records {
         }
     }
 
-    fn send_line(&self, bytes: &[u8], part: Part, reading: &mut Reading<'_>) {
+    fn send_line(&self, bytes: &[u8], text: Option<Text>, part: Part, reading: &mut Reading<'_>) {
         let encoding = reading.splitter.encoding;
         if reading.rules.is_empty() {
-            self.send(encoding.body(bytes), part, reading);
+            let body = text.map_or_else(|| encoding.body(bytes), Body::Text);
+            self.send(body, part, reading);
         } else {
             self.send_text(encoding.text(bytes), part, reading);
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hornpipe_engine::Reason;
 use hornpipe_engine::logs::{Joining, Rules};
-use hornpipe_model::{Log, LogSource, Timestamp};
+use hornpipe_model::{Log, LogSource, Text, Timestamp};
 
 use crate::encoding::Encoding;
 use crate::fingerprint::{Head, Mark, WINDOW};
@@ -305,6 +305,8 @@ impl Tail {
         if self.position == (data.len() - start) as u64 {
             start += encoding.byte_order_mark(data.get(start..).unwrap_or_default());
         }
+        let lines = lines_to_share(data.get(start..).unwrap_or_default(), reading);
+        let first = start;
         loop {
             if !self.records.is_split() {
                 let skipped = leading_nul_bytes(data.get(start..).unwrap_or_default(), encoding, reading.limit);
@@ -316,7 +318,9 @@ impl Tail {
             let bytes = rest.get(..line.text).unwrap_or_default();
             let offset = self.position - rest.len() as u64;
             let mark = reading.joining.map(|_| Mark::at(offset, before)).unwrap_or_default();
-            self.records.add(Piece { bytes, continues: line.continues, start: mark }, reading);
+            let range = start - first..start - first + line.text;
+            let text = lines.as_ref().and_then(|lines| Text::part(lines, range));
+            self.records.add(Piece { bytes, text, continues: line.continues, start: mark }, reading);
             start += line.consumed;
         }
         self.keep(data, start, reading.limit);
@@ -387,6 +391,15 @@ fn has_head(handle: &mut Handle, head: &Head) -> std::io::Result<bool> {
         Head::Bytes(bytes) => Ok(handle.head(bytes.len())? == *bytes),
         Head::Hash(known) => Ok(head.to_hash() == Head::Bytes(handle.head(known.length)?).to_hash()),
     }
+}
+
+/// The whole lines at the beginning of `data` as one text, of which records can be parts: where lines are sent as they stand in
+/// the file.
+fn lines_to_share(data: &[u8], reading: &Reading<'_>) -> Option<Arc<str>> {
+    let as_they_are =
+        reading.splitter.encoding == Encoding::Utf8 && reading.joining.is_none() && reading.rules.is_empty();
+    let end = memchr::memrchr(b'\n', data).filter(|_| as_they_are)?;
+    std::str::from_utf8(data.get(..end)?).ok().map(Arc::from)
 }
 
 /// NUL bytes before a record: a hole that a writer left which did not append after a truncation. Fewer than `limit` with

@@ -1,8 +1,9 @@
 //! Log records.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use hornpipe_model::{Body, Log, LogBatch, LogSource, Severity, Timestamp};
+use hornpipe_model::{Body, Log, LogBatch, LogSource, Severity, Text, Timestamp};
 
 use super::Unreadable;
 use super::bytes::{Reader, Writer};
@@ -38,9 +39,39 @@ pub(super) fn write(batch: &LogBatch, writer: &mut Writer<'_>) {
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Result<LogBatch, Unreadable> {
     let (resource, scope) = read_origin(reader)?;
-    let mut source = None;
-    let records = reader.list(SMALLEST_RECORD, |reader| read_record(reader, &mut source))?;
+    let (mut source, mut texts) = (None, Texts::default());
+    let mut records = reader.list(SMALLEST_RECORD, |reader| {
+        let (record, text) = read_record(reader, &mut source)?;
+        texts.add(text);
+        Ok(record)
+    })?;
+    texts.share(&mut records);
     Ok(LogBatch { resource, scope, records })
+}
+
+/// The bodies of records that are texts, one behind the other, so that all share one allocation.
+#[derive(Default)]
+struct Texts {
+    whole: String,
+    ranges: Vec<Option<Range<usize>>>,
+}
+
+impl Texts {
+    /// Adds the next record's text, where its body is one.
+    fn add(&mut self, text: Option<&str>) {
+        let start = self.whole.len();
+        self.whole.push_str(text.unwrap_or_default());
+        self.ranges.push(text.map(|_| start..self.whole.len()));
+    }
+
+    fn share(self, records: &mut [Log]) {
+        let whole: Arc<str> = self.whole.into();
+        for (record, range) in records.iter_mut().zip(self.ranges) {
+            if let Some(text) = range.and_then(|range| Text::part(&whole, range)) {
+                record.body = Body::Text(text);
+            }
+        }
+    }
 }
 
 fn write_record(record: &Log, before: Option<&Arc<LogSource>>, writer: &mut Writer<'_>) {
@@ -91,10 +122,16 @@ fn write_record(record: &Log, before: Option<&Arc<LogSource>>, writer: &mut Writ
     }
 }
 
-fn read_record(reader: &mut Reader<'_>, before: &mut Option<Arc<LogSource>>) -> Result<Log, Unreadable> {
+/// A record, and its body apart where that is a text.
+fn read_record<'a>(
+    reader: &mut Reader<'a>,
+    before: &mut Option<Arc<LogSource>>,
+) -> Result<(Log, Option<&'a str>), Unreadable> {
     let has = reader.byte()?;
     let observed_time = Timestamp::from_nanos(reader.fixed()?);
-    let mut record = Log::new(read_body(reader)?, observed_time, Arc::default());
+    let (body, text) = read_body(reader)?;
+    // Its source comes last; a default for each would be an allocation.
+    let mut record = Log::new(body, observed_time, before.clone().unwrap_or_default());
     if has & HAS_TIME != 0 {
         record.time = Timestamp::from_nanos(reader.fixed()?);
     }
@@ -117,7 +154,7 @@ fn read_record(reader: &mut Reader<'_>, before: &mut Option<Arc<LogSource>>) -> 
         *before = Some(Arc::new(read_source(reader)?));
     }
     record.source = before.clone().ok_or(Unreadable)?;
-    Ok(record)
+    Ok((record, text))
 }
 
 fn write_body(body: &Body, writer: &mut Writer<'_>) {
@@ -137,11 +174,12 @@ fn write_body(body: &Body, writer: &mut Writer<'_>) {
     }
 }
 
-fn read_body(reader: &mut Reader<'_>) -> Result<Body, Unreadable> {
+/// A body, or a text that will be one.
+fn read_body<'a>(reader: &mut Reader<'a>) -> Result<(Body, Option<&'a str>), Unreadable> {
     Ok(match reader.byte()? {
-        TEXT => Body::Text(reader.text()?.into()),
-        BYTES => Body::Bytes(reader.bytes()?.into()),
-        VALUE => Body::Value(read_value(reader)?),
+        TEXT => (Body::Bytes(Box::default()), Some(reader.text()?)),
+        BYTES => (Body::Bytes(reader.bytes()?.into()), None),
+        VALUE => (Body::Value(read_value(reader)?), None),
         _ => return Err(Unreadable),
     })
 }

@@ -160,6 +160,19 @@ fn neighbours_share_their_source_again() {
 }
 
 #[test]
+fn neighbours_share_the_memory_of_their_texts() {
+    let record = |body| Log::new(body, Timestamp::from_secs(1), Arc::default());
+    let bodies = [Body::Text("ab".into()), Body::Bytes([0xff].into()), Body::Text("cde".into())];
+    let records: Vec<Log> = bodies.clone().into_iter().map(record).collect();
+    let batch = LogBatch { resource: Arc::default(), scope: Arc::default(), records };
+    let Data::Logs(batch) = decode(&encoded(&batch.into())).unwrap().data else { panic!("not logs") };
+    assert_eq!(batch.records.iter().map(|record| record.body.clone()).collect::<Vec<_>>(), bodies);
+    let Body::Text(last) = batch.records[2].body.clone() else { panic!("no text") };
+    drop(batch);
+    assert_eq!((last.as_str(), last.bytes()), ("cde", 5));
+}
+
+#[test]
 fn another_version_is_refused() {
     let batch = LogBatch { resource: Arc::default(), scope: Arc::default(), records: Vec::new() };
     let mut bytes = encoded(&batch.into());

@@ -6,6 +6,7 @@ mod joining;
 mod model;
 mod receiver;
 mod rotation;
+mod sharing;
 mod world;
 
 use std::path::{Path, PathBuf};
