@@ -369,7 +369,8 @@ impl State {
 
     /// Whether a batch that comes would be on disk alone.
     fn spills(&self) -> bool {
-        let is_full = self.memory as u64 >= (self.bounds.memory as u64).saturating_sub(LARGE_BATCH);
+        let bound = self.bounds.memory as u64;
+        let is_full = self.memory as u64 >= bound.saturating_sub(LARGE_BATCH).max(bound / 2);
         self.takes() && (self.unread.records > 0 || (is_full && self.memory > 0))
     }
 
