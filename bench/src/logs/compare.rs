@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,6 +34,8 @@ const WARM_UP: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(10);
 /// A program that delivers nothing for so long has lost what is missing.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A program that is this much slower reads a backlog that is this much shorter.
+const SLOW: u64 = 10;
 /// How long repeated lines are waited for.
 const AFTERMATH: Duration = Duration::from_secs(1);
 
@@ -137,6 +139,18 @@ impl Workload {
     }
 }
 
+impl Row {
+    /// A Collector whose queue is on disk.
+    fn is_slow(&self) -> bool {
+        self.subject == Subject::Otelcol && self.durable
+    }
+}
+
+/// The folder of a file of so many lines that is there before anybody reads it.
+fn backlog(directory: &Path, lines: u64) -> PathBuf {
+    directory.join(format!("backlog-{lines}"))
+}
+
 /// Carries out a plan, with its files in `directory`. A program that cannot be measured is named with the reason.
 ///
 /// # Errors
@@ -151,10 +165,12 @@ pub fn run(plan: &Plan, directory: &Path, out: &mut impl Write) -> io::Result<()
         }
     }
     let lines = AccessLines::new(SEED);
-    let backlog = directory.join("backlog");
-    fs::create_dir_all(&backlog)?;
     if plan.workloads.iter().any(|workload| matches!(workload, Workload::Backlog | Workload::Outage)) {
-        writer::write(&backlog.join("access.log"), lines, plan.lines)?;
+        for count in [plan.lines, plan.lines / SLOW] {
+            let backlog = backlog(directory, count);
+            fs::create_dir_all(&backlog)?;
+            writer::write(&backlog.join("access.log"), lines, count)?;
+        }
     }
     for &workload in &plan.workloads {
         let rows: Vec<(Row, &Path)> = workload
@@ -170,7 +186,7 @@ pub fn run(plan: &Plan, directory: &Path, out: &mut impl Write) -> io::Result<()
         for _ in 0..plan.rounds.max(1) {
             for ((row, program), run) in rows.iter().zip(&mut runs) {
                 let Ok(figures) = run else { continue };
-                let bench = Bench { plan, workload, row, program, directory, lines, backlog: &backlog };
+                let bench = Bench { plan, workload, row, program, directory, lines };
                 match bench.measure() {
                     Ok(measured) => figures.push(measured),
                     Err(error) => *run = Err(error.to_string()),
@@ -193,8 +209,6 @@ struct Bench<'a> {
     program: &'a Path,
     directory: &'a Path,
     lines: AccessLines,
-    /// The folder of the file that is there already.
-    backlog: &'a Path,
 }
 
 /// A program that runs and the backends that it sends to.
@@ -221,16 +235,17 @@ impl Bench<'_> {
     }
 
     fn backlog(&self, work: &Path) -> io::Result<Figures> {
+        let lines = if self.row.is_slow() { self.plan.lines / SLOW } else { self.plan.lines };
         let started = Instant::now();
-        let running = self.start(work, self.backlog, None)?;
-        running.wait_for(self.plan.lines)?;
+        let running = self.start(work, &backlog(self.directory, lines), None)?;
+        running.wait_for(lines)?;
         let took = started.elapsed().as_secs_f64();
         let figures = Figures {
             cores: running.process.cpu_time()?.as_secs_f64() / took,
-            rate: self.plan.lines as f64 / took,
+            rate: lines as f64 / took,
             ..Figures::default()
         };
-        running.stop(self.plan.lines, figures)
+        running.stop(lines, figures)
     }
 
     fn steady(&self, work: &Path) -> io::Result<Figures> {

@@ -33,7 +33,7 @@ fn heading(plan: &Plan, workload: Workload) -> String {
     let backlog = format!("{lines} lines of {LENGTH} B; medians of {rounds}");
     let steady = format!("{STEADY_LINES} lines/s, a write each");
     match workload {
-        Workload::Backlog => format!("a backlog of {backlog}"),
+        Workload::Backlog => format!("a backlog of {backlog}; a Collector with its queue on disk has a tenth of it"),
         Workload::Outage => format!("one of two backends down, a backlog of {backlog}"),
         Workload::Steady => format!("{steady}; medians of {rounds} × {seconds} s"),
         Workload::BesideStatsd => {
