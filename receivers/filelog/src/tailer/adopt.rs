@@ -142,7 +142,7 @@ impl Tailer {
     pub(super) fn judge_tail(&mut self, id: ContentId) -> bool {
         let Some(tail) = self.tails.get(&id) else { return false };
         let (path, set, key, succeeds) = (tail.path.clone(), tail.set, tail.key, tail.succeeds);
-        let outcome = super::open_known(&path, key, self.options.compression).and_then(|(mut handle, path)| {
+        let outcome = super::files::open_known(&path, key, self.options.compression).and_then(|(mut handle, path)| {
             let meta = handle.meta()?;
             let head = handle.head(self.options.fingerprint_size)?;
             if head.is_empty() {

@@ -9,9 +9,17 @@
 //! with the contents that are known (`adopt`): it may be a copy of one (copytruncate, compression, a restored volume), and
 //! then nothing of it is read twice. A file that no longer has what was read from it was truncated (`truncate`): its old
 //! content goes on in the copy, where there is one, and the file begins anew.
+//!
+//! Which files are open is in `files`, what of all contents is settled in `saved`, what files have in common in `sets`.
 
 mod adopt;
+mod files;
+mod saved;
+mod sets;
 mod truncate;
+
+pub(crate) use saved::{Changes, Saved};
+pub(crate) use sets::{FileSet, Options, Says, Start};
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -20,13 +28,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
-use hornpipe_engine::logs::{Joining, Rules};
 use hornpipe_model::{Log, LogSource, Timestamp};
 
-use crate::fingerprint::{Head, HeadHash, Mark};
-use crate::handle::{Compression, Handle, Key, Look, Meta};
+use crate::handle::{Key, Look, Meta};
 use crate::progress::BatchId;
-use crate::splitter::Splitter;
 use crate::tail::{ContentId, Counts, ReadOutcome, Reading, Tail};
 use adopt::Copy;
 
@@ -35,66 +40,6 @@ const BYTES_A_FILE: usize = 128 * 1024;
 /// Bytes of content that make a batch. In memory it takes twice that, and twice again while it is encoded; smaller ones cost
 /// more requests.
 const BYTES_A_BATCH: u64 = 256 * 1024;
-/// How long a file without a name that we look for is kept open after it was read to its end: its writer may not have
-/// noticed yet.
-const LINGER: Duration = Duration::from_secs(300);
-/// How many contents without a file are remembered, to know them again in a copy.
-const MOST_ENDED: usize = 1_000;
-
-/// Where a file that is new to us is read from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Start {
-    /// From its end, where it is there at the receiver's very first start.
-    End,
-    /// From its beginning.
-    Beginning,
-    /// From its end at every start.
-    AlwaysEnd,
-    /// From its beginning at every start.
-    AlwaysBeginning,
-}
-
-/// What files of one set have in common.
-#[derive(Clone, Debug)]
-pub(crate) struct FileSet {
-    pub(crate) splitter: Splitter,
-    /// What makes several lines one record.
-    pub(crate) joining: Option<Joining>,
-    /// What becomes of its records.
-    pub(crate) rules: Rules,
-    pub(crate) start: Start,
-    /// What their records say of their source, beside the path.
-    pub(crate) source: LogSource,
-}
-
-/// What records say of their file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Says {
-    Path,
-    Name,
-    Nothing,
-}
-
-impl Says {
-    fn of(self, path: &Path) -> String {
-        match self {
-            Says::Path => path.to_string_lossy().into_owned(),
-            Says::Name => path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-            Says::Nothing => String::new(),
-        }
-    }
-}
-
-/// What all sets have in common.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Options {
-    pub(crate) says: Says,
-    pub(crate) fingerprint_size: usize,
-    pub(crate) max_open: usize,
-    /// How long an incomplete record waits for its rest; `None` for ever.
-    pub(crate) force_flush: Option<Duration>,
-    pub(crate) compression: Compression,
-}
 
 /// A file that the patterns name.
 #[derive(Clone, Debug)]
@@ -102,23 +47,6 @@ pub(crate) struct Found {
     pub(crate) path: PathBuf,
     pub(crate) set: usize,
     pub(crate) meta: Meta,
-}
-
-/// A content in the checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Saved {
-    pub(crate) id: ContentId,
-    pub(crate) path: PathBuf,
-    pub(crate) inode: u64,
-    pub(crate) settled: Mark,
-    pub(crate) head: HeadHash,
-}
-
-/// What of the checkpoint has changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Changes {
-    pub(crate) saved: Vec<Saved>,
-    pub(crate) removed: Vec<ContentId>,
 }
 
 /// Records on their way.
@@ -179,7 +107,7 @@ impl Tailer {
         let is_first_start = saved.is_none();
         let saved = saved.unwrap_or_default();
         let next_id = saved.iter().map(|saved| saved.id + 1).max().unwrap_or(0);
-        let ended = saved.into_iter().map(restore).collect();
+        let ended = saved.into_iter().map(saved::restore).collect();
         Tailer {
             sets,
             options,
@@ -301,38 +229,6 @@ impl Tailer {
     /// True while there are files that no pattern names any more.
     pub(crate) fn has_left(&self) -> bool {
         self.tails.values().any(|tail| tail.left.is_some())
-    }
-
-    /// A batch was delivered, durably queued or counted as dropped; or it was lost.
-    pub(crate) fn settle(&mut self, batch: BatchId, is_settled: bool) {
-        for id in self.batches.remove(&batch).unwrap_or_default() {
-            if let Some(tail) = content(&mut self.tails, &mut self.ended, id)
-                && tail.progress.settle(batch, is_settled)
-            {
-                self.changed.insert(id);
-            }
-        }
-    }
-
-    /// True when the checkpoint has to be written.
-    pub(crate) fn has_changes(&self) -> bool {
-        !self.changed.is_empty() || !self.removed.is_empty()
-    }
-
-    /// What has changed since the last call.
-    pub(crate) fn take_changes(&mut self) -> Changes {
-        let changed = std::mem::take(&mut self.changed);
-        let saved =
-            changed.into_iter().filter_map(|id| content(&mut self.tails, &mut self.ended, id).map(|tail| save(tail)));
-        Changes {
-            saved: saved.filter(|saved| saved.head.length > 0).collect(),
-            removed: std::mem::take(&mut self.removed),
-        }
-    }
-
-    /// Everything that the checkpoint has to have.
-    pub(crate) fn saved(&self) -> Vec<Saved> {
-        self.contents().map(save).filter(|saved| saved.head.length > 0).collect()
     }
 
     /// What reading counted since the last call.
@@ -476,95 +372,6 @@ impl Tailer {
         Some(Cut { batch, records })
     }
 
-    /// Opens a content's file where it is not open, and closes another where there are too many.
-    fn open(&mut self, id: ContentId) -> io::Result<()> {
-        let Some(tail) = self.tails.get(&id).filter(|tail| tail.handle.is_none()) else { return Ok(()) };
-        let (path, key) = (tail.path.clone(), tail.key);
-        self.make_room();
-        let (handle, path) = open_known(&path, key, self.options.compression)?;
-        if let Some(tail) = self.tails.get_mut(&id) {
-            tail.handle = Some(handle);
-            tail.path = path;
-        }
-        Ok(())
-    }
-
-    /// Closes the file that has been quiet for longest, where as many are open as may be.
-    fn make_room(&mut self) {
-        let open = self.tails.values().filter(|tail| tail.handle.is_some());
-        if open.clone().count() < self.options.max_open {
-            return;
-        }
-        let least = open.min_by_key(|tail| (tail.is_queued, tail.left.is_some(), tail.grown)).map(|tail| tail.id);
-        if let Some(tail) = least.and_then(|id| self.tails.get_mut(&id)) {
-            tail.handle = None;
-        }
-    }
-
-    /// A file could not be opened or read. One that is gone is given up, others are tried again.
-    fn fail(&mut self, id: ContentId, error: io::Error) {
-        let Some(tail) = self.tails.get(&id) else { return };
-        if error.kind() == io::ErrorKind::NotFound {
-            if tail.left.is_some() {
-                self.end(id);
-            }
-        } else {
-            self.problems.insert(tail.path.clone(), error);
-        }
-    }
-
-    /// Notes which files no pattern names any more.
-    fn leave(&mut self, present: &HashSet<Key>) {
-        let gone = |tail: &&mut Tail| !present.contains(&tail.key);
-        let mut left = Vec::new();
-        for tail in self.tails.values_mut().filter(gone) {
-            tail.left.get_or_insert(self.now);
-            left.push(tail.id);
-        }
-        // What was written last is in the files that have just left: they go first.
-        left.into_iter().for_each(|id| self.queue(id, true));
-        self.copies.retain(|key, _| present.contains(key));
-    }
-
-    /// Closes a file that no pattern names any more, once it has been quiet for long enough.
-    fn end_if_over(&mut self, id: ContentId) {
-        let is_over = |tail: &Tail| tail.left.is_some_and(|since| self.now >= since.max(tail.grown) + LINGER);
-        if self.tails.get(&id).is_some_and(is_over) {
-            self.end(id);
-        }
-    }
-
-    /// A content has no file any more. It is remembered, to know it again in a copy.
-    fn end(&mut self, id: ContentId) {
-        if self.tails.get(&id).is_some_and(Tail::has_pending) {
-            self.flush(id);
-        }
-        let Some(mut tail) = self.tails.remove(&id) else { return };
-        self.by_key.remove(&tail.key);
-        tail.handle = None;
-        tail.is_queued = false;
-        let lost = tail.size.saturating_sub(tail.position());
-        if self.goes_on_in_copy(&mut tail) {
-            self.tails.insert(id, tail);
-            self.queue(id, true);
-            return;
-        }
-        if lost > 0 {
-            self.counts.lost_bytes += lost;
-            self.notes.push(Note::Gone { path: tail.path.clone(), lost });
-        }
-        self.ended.push(tail);
-    }
-
-    /// Forgets the oldest of the contents without a file, where there are many.
-    fn forget(&mut self) {
-        let surplus = self.ended.len().saturating_sub(MOST_ENDED);
-        for tail in self.ended.drain(..surplus) {
-            self.changed.remove(&tail.id);
-            self.removed.push(tail.id);
-        }
-    }
-
     fn new_tail(&mut self, set: usize, path: &Path, key: Key) -> Tail {
         let source = self.sets.get(set).map(|set| set.source.clone()).unwrap_or_default();
         let source = LogSource { path: self.options.says.of(path), ..source };
@@ -589,41 +396,8 @@ fn content<'a>(tails: &'a mut HashMap<ContentId, Tail>, ended: &'a mut [Tail], i
     tails.get_mut(&id).or_else(|| ended.iter_mut().find(|tail| tail.id == id))
 }
 
-/// Opens the file that is known, in whatever name it has in its directory.
-fn open_known(path: &Path, key: Key, compression: Compression) -> io::Result<(Handle, PathBuf)> {
-    match Handle::open(path, compression) {
-        Ok((handle, meta)) if meta.key == key => return Ok((handle, path.to_owned())),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    for path in truncate::names_of(path, key.inode) {
-        if let Ok((handle, meta)) = Handle::open(&path, Compression::Auto)
-            && meta.key == key
-        {
-            return Ok((handle, path));
-        }
-    }
-    Err(io::ErrorKind::NotFound.into())
-}
-
-/// What a content looked like to a device that is not known any more.
+/// The device of a content that the checkpoint has, where none is known.
 const NO_DEVICE: u64 = u64::MAX;
-
-fn restore(saved: Saved) -> Tail {
-    let key = Key { device: NO_DEVICE, inode: saved.inode };
-    let source = LogSource { path: saved.path.to_string_lossy().into_owned(), ..LogSource::default() };
-    Tail::new(saved.id, 0, &saved.path, key, Arc::new(source)).restored(saved.settled, Head::Hash(saved.head))
-}
-
-fn save(tail: &Tail) -> Saved {
-    Saved {
-        id: tail.id,
-        path: tail.origin.clone(),
-        inode: tail.key.inode,
-        settled: tail.progress.settled(),
-        head: tail.head.to_hash(),
-    }
-}
 
 /// A look that no file has: whatever it is compared with has changed.
 pub(crate) fn unlike_any() -> Look {
