@@ -4,6 +4,9 @@
 //! then committed together with one `fdatasync` (group commit), and only then are their acks settled. What the disk does not
 //! take goes back to the queue's memory, in order, and the disk is tried again every few seconds.
 
+mod read;
+mod write;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -12,21 +15,17 @@ use std::time::{Duration, Instant};
 use hornpipe_model::{Data, Signal, Timestamp};
 use tokio::sync::oneshot;
 
-use super::codec;
 use super::entry::{Entry, Part};
 use super::queue::{DiskHandle, Queue};
-use super::store::{Amount, FileSystem, Read, Store};
+use super::store::{Amount, FileSystem, Store};
 use super::{DISK_PROBLEM, OnFull};
-use crate::component::reason;
 use crate::telemetry::{ComponentTelemetry, Counter};
-use crate::{Clock, RateLimit, Reason};
+use crate::{Clock, RateLimit};
 
 /// How long a disk that failed is left alone. Tests are in a hurry; the disk's thread knows no clock but the system's.
 const PAUSE: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(5) };
 /// How often the consumed position is brought to the disk where something changes.
 const POSITION_SYNC: Duration = Duration::from_secs(1);
-/// Failures to read the same place before it is given up.
-const READ_ATTEMPTS: u32 = 3;
 /// Most of what is appended between two commits, so that acks do not wait for a long backlog.
 const ROUND_BYTES: usize = 16 << 20;
 
@@ -272,233 +271,6 @@ impl Disk {
         }
     }
 
-    fn append(&mut self, append: Append) {
-        let Some(store) = self.store.as_mut().filter(|_| self.problem.is_none()) else {
-            self.pending.push(append);
-            return self.fail("it is not open");
-        };
-        let encode = |buffer: &mut Vec<u8>| codec::encode(&append.data, append.queued, buffer);
-        let written = store.append(append.sequence, append.amount().items, append.given, encode);
-        self.pending.push(append);
-        if let Err(error) = written {
-            self.fail(&error.to_string());
-        }
-    }
-
-    fn commit(&mut self) {
-        if self.pending.is_empty() {
-            return;
-        }
-        let Some(store) = &mut self.store else { return self.fail("it is not open") };
-        match store.commit() {
-            Ok(()) => self.settle_pending(u64::MAX),
-            Err(error) => self.fail(&error.to_string()),
-        }
-    }
-
-    /// Settles what is pending and below a sequence number.
-    fn settle_pending(&mut self, below: u64) {
-        let mut bytes = 0;
-        self.pending.retain(|append| {
-            let is_safe = append.sequence < below;
-            if is_safe {
-                append.parts.iter().for_each(|part| part.obligation.store());
-                bytes += append.bytes;
-            }
-            !is_safe
-        });
-        self.queue.change(|state| {
-            if let Some(disk) = &mut state.disk {
-                disk.pending = disk.pending.saturating_sub(bytes);
-            }
-        });
-    }
-
-    /// The disk did not take what is pending: it goes back to memory, with all that was on its way here.
-    fn fail(&mut self, error: &str) {
-        let committed = self.store.as_ref().map_or(0, Store::committed);
-        self.settle_pending(committed);
-        if let Some(store) = &mut self.store {
-            store.abandon();
-        }
-        let mut refused = std::mem::take(&mut self.pending);
-        let mut others = Vec::new();
-        self.queue.change(|state| {
-            if let Some(disk) = &mut state.disk {
-                (disk.takes, disk.pending) = (false, 0);
-            }
-            // Under the lock nothing comes after these, so that they keep their place before what comes.
-            for command in self.commands.try_iter() {
-                match command {
-                    Command::Append(append) => refused.push(append),
-                    other => others.push(other),
-                }
-            }
-            for append in refused {
-                if append.given {
-                    if let Some(store) = &mut self.store {
-                        store.done(append.sequence);
-                    }
-                } else {
-                    state.add_refused(append.into_entry());
-                }
-            }
-            state.join();
-        });
-        self.say_problem(error);
-        others.into_iter().for_each(|command| self.take(command));
-    }
-
-    /// Tries the disk again; what waits in memory behind it is written then.
-    fn recover(&mut self) {
-        let Some(store) = &self.store else { return self.reopen() };
-        if let Err(error) = store.probe() {
-            return self.say_problem(&error.to_string());
-        }
-        self.end_problem();
-        self.take_what_comes();
-    }
-
-    /// From now on what comes is written, where the queue is durable; first what waits in memory behind the disk.
-    fn take_what_comes(&self) {
-        if self.settings.durable {
-            self.queue.change(|state| {
-                if let Some(disk) = &mut state.disk {
-                    disk.takes = true;
-                }
-                state.append_tail();
-            });
-        }
-    }
-
-    fn reopen(&mut self) {
-        self.open();
-        if self.store.is_some() {
-            self.end_problem();
-        }
-    }
-
-    /// Reads as much as memory has room for.
-    fn read(&mut self) {
-        let room = self.queue.change(|state| state.read_room());
-        let (mut entries, mut bytes) = (Vec::new(), 0);
-        let mut lost: Vec<(Reason, Amount)> = Vec::new();
-        let mut is_empty = self.store.is_none();
-        while let Some(store) = self.store.as_mut().filter(|_| bytes < room && !is_empty) {
-            match store.read() {
-                Ok(Some(Read::Record { sequence, items, bytes: record })) => match codec::decode(&record) {
-                    Ok(codec::Queued { data, time }) => {
-                        let entry = Entry::read(data, time, sequence);
-                        bytes += entry.bytes();
-                        entries.push(entry);
-                    }
-                    Err(codec::Unreadable) => {
-                        let kept = store.keep_unreadable(sequence, &record);
-                        store.done(sequence);
-                        tracing::debug!(?kept, sequence, "a record that this release cannot read");
-                        lost.push((reason::UNREADABLE, Amount { records: 1, items }));
-                    }
-                },
-                Ok(Some(Read::Damaged(amount))) => lost.push((reason::CORRUPT, amount)),
-                Ok(None) => is_empty = true,
-                Err(error) => {
-                    self.failed_reads += 1;
-                    if self.failed_reads >= READ_ATTEMPTS {
-                        self.failed_reads = 0;
-                        lost.push((reason::CORRUPT, store.give_up_reading()));
-                        continue;
-                    }
-                    tracing::warn!(exporter = self.id(), "the queue's disk cannot be read, trying again: {error}");
-                    self.read_wanted = true;
-                    break;
-                }
-            }
-            self.failed_reads = 0;
-        }
-        self.queue.change(|state| {
-            state.add_read(entries);
-            lost.iter().for_each(|(_, amount)| state.unread.subtract(*amount));
-            // Nothing is there that the count may still speak of, but for what is on its way here.
-            if is_empty && state.disk.as_ref().is_some_and(|disk| disk.pending == 0) {
-                lost.push((reason::CORRUPT, std::mem::take(&mut state.unread)));
-            }
-            if let Some(disk) = &mut state.disk {
-                disk.is_reading = self.read_wanted;
-            }
-            state.join();
-        });
-        for (reason, amount) in lost {
-            self.count_dropped(amount, reason, "a record on disk cannot be read");
-        }
-    }
-
-    /// Drops the oldest segments while the store is above its bound.
-    fn make_room(&mut self) {
-        while let Some(store) = self.store.as_mut().filter(|store| store.bytes() > self.settings.max_bytes)
-            && self.settings.on_full == OnFull::DropOldest
-            && let Some(evicted) = store.evict_oldest()
-        {
-            let gone = self.queue.change(|state| {
-                state.unread.subtract(evicted.unread);
-                state.join();
-                state.evict_below(evicted.below)
-            });
-            self.count_dropped(evicted.unread, reason::QUEUE_FULL, "the queue is full");
-            for entry in gone {
-                let amount = Amount { records: 1, items: entry.open_items() };
-                self.count_dropped(amount, reason::QUEUE_FULL, "the queue is full");
-            }
-        }
-    }
-
-    /// Drops the oldest record that is only on disk.
-    fn drop_oldest(&mut self) {
-        self.commit();
-        let amount = match self.store.as_mut().map(Store::read) {
-            Some(Ok(Some(Read::Record { sequence, items, .. }))) => {
-                if let Some(store) = &mut self.store {
-                    store.done(sequence);
-                }
-                Amount { records: 1, items }
-            }
-            Some(Ok(Some(Read::Damaged(amount)))) => amount,
-            _ => return,
-        };
-        self.queue.change(|state| {
-            state.unread.subtract(amount);
-            state.join();
-        });
-        self.count_dropped(amount, reason::QUEUE_FULL, "the queue is full");
-    }
-
-    /// Writes what a process leaves at its end; what could not be written is returned.
-    fn keep(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
-        self.commit();
-        let Some(store) = &mut self.store else { return entries };
-        let mut failure = None;
-        let mut consumed = Vec::new();
-        for entry in entries.iter().filter(|entry| !entry.is_stored()) {
-            let sequence = store.next_sequence();
-            let data = entry.open_data();
-            let encode = |buffer: &mut Vec<u8>| codec::encode(&data, entry.queued, buffer);
-            if let Err(error) = store.append(sequence, entry.open_items(), false, encode) {
-                failure = Some(error);
-                break;
-            }
-            consumed.extend(entry.sequences());
-        }
-        if let Some(error) = failure.or_else(|| store.commit().err()) {
-            store.abandon();
-            self.say_problem(&error.to_string());
-            return entries;
-        }
-        consumed.into_iter().for_each(|sequence| store.done(sequence));
-        for entry in entries {
-            entry.parts.iter().for_each(|part| part.obligation.store());
-        }
-        Vec::new()
-    }
-
     fn save_position(&mut self) {
         let is_due = self.position_synced.elapsed() >= POSITION_SYNC;
         if is_due {
@@ -533,42 +305,7 @@ impl Disk {
         });
     }
 
-    fn count_dropped(&self, amount: Amount, reason: Reason, why: &str) {
-        if amount.records == 0 && amount.items == 0 {
-            return;
-        }
-        let signal = self.settings.signal;
-        let counters = self.telemetry.signal(signal);
-        counters.held.subtract(amount.items);
-        counters.dropped(reason, amount.items);
-        if let Some(held_back) = self.drop_log.allow(&self.clock) {
-            let (records, items) = (amount.records, amount.items);
-            let signal = signal.as_str();
-            tracing::warn!(exporter = self.id(), reason, items, records, signal, held_back, "dropped: {why}");
-        }
-    }
-
     fn id(&self) -> &str {
         &self.telemetry.identity().id
-    }
-
-    /// Tells the operator that the disk takes nothing, once.
-    fn say_problem(&mut self, error: &str) {
-        let directory = self.settings.directory.display();
-        let text = format!("{directory}: {error}; queued in memory until the disk takes it, and trying again");
-        if self.problem.is_none() {
-            tracing::warn!(exporter = self.id(), "the queue's disk fails: {text}");
-        }
-        self.telemetry.set_warning(super::DISK_FACT, text.clone());
-        self.problem_gauge.set(1);
-        self.problem = Some(text);
-    }
-
-    fn end_problem(&mut self) {
-        if self.problem.take().is_some() {
-            tracing::info!(exporter = self.id(), "the queue's disk takes data again");
-        }
-        self.telemetry.set_warning(super::DISK_FACT, "");
-        self.problem_gauge.set(0);
     }
 }

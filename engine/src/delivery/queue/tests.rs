@@ -6,6 +6,7 @@ use std::time::Duration;
 use hornpipe_model::{Data, MetricBatch, MetricPoint, Resource, Scope};
 
 use super::*;
+use crate::delivery::Sizer;
 
 fn entry(name: &str) -> Entry {
     let resource = Arc::new(Resource { schema_url: name.to_owned(), ..Resource::default() });
