@@ -21,7 +21,7 @@ use crate::slab::Slab;
 use crate::spelling::Spelling;
 use crate::timed::{self, TimedPoint};
 
-/// How many lines are looked up together: a packed UDP datagram has about twenty.
+/// How many lines are looked up together, be they of one datagram or of many that were received at once.
 const LINES_AT_ONCE: usize = 24;
 
 /// How many events one reader keeps in one window.
@@ -87,8 +87,26 @@ struct Pending<'a> {
     member: &'a [u8],
     value: Option<f64>,
     spelling: Option<Spelling>,
-    alias: Option<Alias>,
+    known: Option<Known>,
 }
+
+/// What is known of a line whose spelling is.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    index: u32,
+    kind: Kind,
+    rate: f64,
+}
+
+impl From<&Alias> for Known {
+    fn from(&Alias { index, kind, rate, .. }: &Alias) -> Self {
+        Known { index, kind, rate }
+    }
+}
+
+/// Lines that were cut, and wait for others to be looked up with. On the stack, and not filled with anything beforehand.
+#[derive(Debug, Default)]
+pub(crate) struct LinesAtHand<'a>(SmallVec<[Pending<'a>; LINES_AT_ONCE]>);
 
 /// The lines of a datagram that are not empty.
 struct Lines<'a>(&'a [u8]);
@@ -132,15 +150,54 @@ impl Aggregator {
 
     /// Adds a datagram's lines. If it was `truncated`, its last line is not whole and is dropped.
     pub(crate) fn datagram(&mut self, payload: &[u8], truncated: bool, arrival: Duration) {
+        let mut at_hand = LinesAtHand::default();
+        self.take(payload, truncated, arrival, &mut at_hand);
+        self.add_up(&mut at_hand, arrival);
+    }
+
+    /// The same of one datagram among several: its last lines stay at hand, to be looked up with those of the next. After
+    /// the last one they want to be [added up](Self::add_up).
+    ///
+    /// In three rounds instead of one line after the other: all are cut, all are looked up, all are added up. Tables and
+    /// cells have gone out of the nearest caches by the time that traffic comes back to them, and this way the processor
+    /// waits for several of them at once.
+    #[inline]
+    pub(crate) fn take<'a>(
+        &mut self,
+        payload: &'a [u8],
+        truncated: bool,
+        arrival: Duration,
+        at_hand: &mut LinesAtHand<'a>,
+    ) {
         self.tally.packets += 1;
         self.tally.bytes += payload.len() as u64;
         self.tally.truncated += u64::from(truncated);
         let whole = if truncated { self.cut_off_last(payload) } else { payload };
-        let mut lines = Lines(whole);
-        while self.some_lines(&mut lines, arrival) {}
-        if self.budget.is_spent(&self.slab) {
-            self.tally.sketched += self.budget.enforce(&mut self.slab);
+        for line in Lines(whole) {
+            let mut next = Pending { line, member: &[], value: None, spelling: None, known: None };
+            if let Some(cut) = cut(line) {
+                next = Pending { member: cut.member, value: cut.value, spelling: self.contexts.spelling(&cut), ..next };
+            }
+            at_hand.0.push(next);
+            if at_hand.0.len() == LINES_AT_ONCE {
+                self.add_up(at_hand, arrival);
+            }
         }
+    }
+
+    /// Looks up and adds up the lines at hand.
+    pub(crate) fn add_up(&mut self, at_hand: &mut LinesAtHand<'_>, arrival: Duration) {
+        for line in &mut at_hand.0 {
+            line.known = line.spelling.as_ref().and_then(|spelling| self.contexts.find(spelling)).map(Known::from);
+        }
+        for line in &at_hand.0 {
+            self.pending(line, arrival);
+            // With every line, since one alone may have tens of thousands of values.
+            if self.budget.is_spent(&self.slab) {
+                self.tally.sketched += self.budget.enforce(&mut self.slab);
+            }
+        }
+        at_hand.0.clear();
     }
 
     /// Of a datagram that was cut, counts the last line and returns those before.
@@ -189,35 +246,11 @@ impl Aggregator {
         self.contexts.evict_some(EVICTED_AT_ONCE, &self.slab);
     }
 
-    /// Takes up to [`LINES_AT_ONCE`] lines; false when none was left.
-    ///
-    /// In three rounds instead of one line after the other: all are cut, all are looked up, all are added up. Tables and
-    /// cells have gone out of the nearest caches by the time that traffic comes back to them, and this way the processor
-    /// waits for several of them at once.
-    fn some_lines(&mut self, lines: &mut Lines<'_>, arrival: Duration) -> bool {
-        // On the stack, and not filled with anything beforehand.
-        let mut pending = SmallVec::<[Pending<'_>; LINES_AT_ONCE]>::new();
-        for line in lines.take(LINES_AT_ONCE) {
-            let mut next = Pending { line, member: &[], value: None, spelling: None, alias: None };
-            if let Some(cut) = cut(line) {
-                next = Pending { member: cut.member, value: cut.value, spelling: self.contexts.spelling(&cut), ..next };
-            }
-            pending.push(next);
-        }
-        for line in &mut pending {
-            line.alias = line.spelling.as_ref().and_then(|spelling| self.contexts.find(spelling)).copied();
-        }
-        for line in &pending {
-            self.pending(line, arrival);
-        }
-        !pending.is_empty()
-    }
-
     #[inline]
     fn pending(&mut self, line: &Pending<'_>, arrival: Duration) {
         self.tally.received += 1;
-        let outcome = match &line.alias {
-            Some(alias) => self.known(line, alias, arrival),
+        let outcome = match line.known {
+            Some(known) => self.known(line, known, arrival),
             None => return self.unknown(line, arrival),
         };
         match outcome {
@@ -228,12 +261,12 @@ impl Aggregator {
 
     /// A line whose spelling is known: nothing but its value is new.
     #[inline]
-    fn known(&mut self, line: &Pending<'_>, alias: &Alias, arrival: Duration) -> Result<(), hornpipe_engine::Reason> {
-        if alias.index == FILTERED {
+    fn known(&mut self, line: &Pending<'_>, known: Known, arrival: Duration) -> Result<(), hornpipe_engine::Reason> {
+        let Known { index, kind, rate } = known;
+        if index == FILTERED {
             return Err(reason::FILTERED);
         }
         let gauge = if self.dialect == Dialect::Etsy { parse::etsy_gauge(line.member) } else { GaugeRule::Last };
-        let Alias { index, kind, rate, .. } = *alias;
         let sample = Sample { member: line.member, rate, gauge, ..Sample::new(kind) };
         if let Some(value) = line.value
             && kind != Kind::Set

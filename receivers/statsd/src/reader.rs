@@ -14,13 +14,13 @@ use hornpipe_engine::{Clock, RateLimit};
 use hornpipe_model::Signal;
 use tokio::sync::oneshot;
 
-use crate::aggregate::{Aggregator, Handover};
+use crate::aggregate::{Aggregator, Handover, LinesAtHand};
 use crate::budget::ValueBudget;
 use crate::config::Dialect;
 use crate::contexts::ContextLimit;
 use crate::forward::Forwarder;
 use crate::kernel_drops;
-use crate::listen::{Input, Limits, Piece, Socket, WakeUp, Wanted};
+use crate::listen::{Input, Limits, Piece, Sender, Socket, WakeUp, Wanted};
 use crate::naming::Naming;
 use crate::origin::{OriginTags, OriginWriter};
 use crate::reason;
@@ -194,6 +194,63 @@ pub(crate) fn packets(telemetry: &ComponentTelemetry) -> Arc<Counter> {
     telemetry.counter("hornpipe_statsd_packets", "{packet}", "Datagrams and frames read, and reads of streams of lines")
 }
 
+/// Where that goes which one call brings.
+struct Intake<'r> {
+    aggregator: &'r mut Aggregator,
+    sources: &'r mut Sources,
+    clock: &'r Clock,
+    forwarder: Option<&'r Forwarder>,
+    origin: Option<&'r mut OriginWriter>,
+    /// When it came. One look at the clock a call, after the waiting.
+    arrival: Option<Duration>,
+}
+
+impl Intake<'_> {
+    /// A datagram. Its last lines stay at hand.
+    #[inline]
+    fn datagram<'a>(&mut self, payload: &'a [u8], is_cut: bool, sender: Sender, at_hand: &mut LinesAtHand<'a>) {
+        if self.origin.is_some() {
+            return self.packet(payload, is_cut, sender);
+        }
+        let arrival = self.see(payload, is_cut, sender);
+        self.aggregator.take(payload, is_cut, arrival, at_hand);
+    }
+
+    /// There are no more datagrams.
+    fn finish(&mut self, at_hand: &mut LinesAtHand<'_>) {
+        if let Some(arrival) = self.arrival {
+            self.aggregator.add_up(at_hand, arrival);
+        }
+    }
+
+    /// What a stream brings.
+    fn piece(&mut self, piece: Piece<'_>) {
+        match piece {
+            Piece::Packet { payload, is_cut, sender } => self.packet(payload, is_cut, sender),
+            Piece::Bad { beginning, reason } => self.aggregator.reject(beginning, reason),
+        }
+    }
+
+    /// Lines that do not outlive the call, or are written anew with their origin.
+    fn packet(&mut self, payload: &[u8], is_cut: bool, sender: Sender) {
+        let arrival = self.see(payload, is_cut, sender);
+        let Some(origin) = &mut self.origin else { return self.aggregator.datagram(payload, is_cut, arrival) };
+        let written = origin.write(payload, sender, arrival);
+        self.aggregator.datagram(written, is_cut, arrival);
+        self.aggregator.correct_bytes(written.len(), payload.len());
+    }
+
+    #[inline]
+    fn see(&mut self, payload: &[u8], is_cut: bool, sender: Sender) -> Duration {
+        let arrival = *self.arrival.get_or_insert_with(|| self.clock.monotonic());
+        self.sources.see(sender.address, payload, arrival);
+        if let Some(forwarder) = self.forwarder {
+            forwarder.send(payload, is_cut);
+        }
+        arrival
+    }
+}
+
 struct Reader {
     input: Input,
     aggregator: Aggregator,
@@ -231,28 +288,25 @@ impl Reader {
 
     /// Reads a batch of datagrams and publishes what it brought. Returns how many there were.
     fn read(&mut self, wait: bool) -> usize {
-        let (aggregator, sources, clock) = (&mut self.aggregator, &mut self.sources, &self.context.clock);
-        let (forwarder, origin) = (self.context.forwarder.as_deref(), &mut self.origin);
-        // One look at the clock a batch; it is made after the waiting.
-        let mut arrival = None;
-        let received = self.input.receive(wait, |piece| match piece {
-            Piece::Packet { payload, is_cut, sender } => {
-                let arrival = *arrival.get_or_insert_with(|| clock.monotonic());
-                sources.see(sender.address, payload, arrival);
-                if let Some(forwarder) = forwarder {
-                    forwarder.send(payload, is_cut);
-                }
-                match origin {
-                    None => aggregator.datagram(payload, is_cut, arrival),
-                    Some(origin) => {
-                        let written = origin.write(payload, sender, arrival);
-                        aggregator.datagram(written, is_cut, arrival);
-                        aggregator.correct_bytes(written.len(), payload.len());
-                    }
-                }
+        let mut intake = Intake {
+            aggregator: &mut self.aggregator,
+            sources: &mut self.sources,
+            clock: &self.context.clock,
+            forwarder: self.context.forwarder.as_deref(),
+            origin: self.origin.as_mut(),
+            arrival: None,
+        };
+        let received = match &mut self.input {
+            Input::Datagrams(listener) => {
+                let mut at_hand = LinesAtHand::default();
+                let received = listener.receive(wait, |payload, is_cut, sender| {
+                    intake.datagram(payload, is_cut, sender, &mut at_hand);
+                });
+                intake.finish(&mut at_hand);
+                received
             }
-            Piece::Bad { beginning, reason } => aggregator.reject(beginning, reason),
-        });
+            Input::Streams(streams) => streams.receive(wait, &mut |piece| intake.piece(piece)),
+        };
         match received {
             Ok(0) => 0,
             Ok(count) => {

@@ -124,7 +124,7 @@ impl WakeUp {
 #[derive(Debug)]
 pub(crate) enum Input {
     /// Datagrams.
-    Datagrams(Listener),
+    Datagrams(Box<Listener>),
     /// The connections of a stream socket.
     Streams(Box<Streams>),
 }
@@ -150,27 +150,12 @@ impl Input {
         if wanted.processes {
             listener.ask_for_processes();
         }
-        Ok((Input::Datagrams(listener), WakeUp::Datagrams(waker)))
+        Ok((Input::Datagrams(Box::new(listener)), WakeUp::Datagrams(waker)))
     }
 
     fn streams(acceptor: Acceptor, framing: Framing, limits: Limits) -> io::Result<(Input, WakeUp)> {
         let (streams, waker) = Streams::new(acceptor, framing, limits)?;
         Ok((Input::Streams(Box::new(streams)), WakeUp::Streams(Arc::new(waker))))
-    }
-
-    /// Shows what is there to `take`, as much of it as one call brings. Waits for something if asked to, until woken.
-    /// Returns zero if there was nothing.
-    ///
-    /// # Errors
-    /// The socket cannot be read.
-    #[inline]
-    pub(crate) fn receive(&mut self, wait: bool, mut take: impl FnMut(Piece<'_>)) -> io::Result<usize> {
-        match self {
-            Input::Datagrams(listener) => {
-                listener.receive(wait, |payload, is_cut, sender| take(Piece::Packet { payload, is_cut, sender }))
-            }
-            Input::Streams(streams) => streams.receive(wait, &mut take),
-        }
     }
 
     /// Ends the connections; `take` sees what they have not completed.

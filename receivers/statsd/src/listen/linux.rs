@@ -22,10 +22,12 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::time::Instant;
-use std::{mem, ptr, slice, thread};
+use std::time::{Duration, Instant};
+use std::{mem, ptr, slice};
 
-use super::pace::{GATHERING, Pace};
+use socket2::SockRef;
+
+use super::pace::Pace;
 use super::{DatagramSocket, Sender, Senders, proc_net};
 
 /// Datagrams a call: at full load the cost of a call is spread over so many, and more gain nothing.
@@ -35,6 +37,9 @@ const DATAGRAMS_AT_ONCE: usize = 64;
 /// fetched this many or more, the sender is asked for with the first few of the next call only.
 const BUSY: usize = 8;
 const SENDERS_WHEN_BUSY: usize = 4;
+
+/// How many bytes lie between two places for datagrams: three rows of a cache.
+const STAGGER: usize = 192;
 
 /// The socket option that reports a socket's memory and drops, and how many numbers it reports (asm-generic/socket.h,
 /// linux/sock_diag.h). Unlike `SO_RXQ_OVFL` it costs nothing per datagram and also tells when no datagram follows.
@@ -89,7 +94,10 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) fn new(socket: DatagramSocket, largest_datagram: usize, waker: Waker) -> io::Result<Self> {
-        let pace = matches!(socket, DatagramSocket::Udp(_)).then(Pace::default);
+        let pace = match &socket {
+            DatagramSocket::Udp(socket) => Some(Pace::for_buffer(SockRef::from(socket).recv_buffer_size()?)),
+            DatagramSocket::Unix(_) => None,
+        };
         Ok(Listener { socket, waker, ring: Ring::new(largest_datagram), more: false, pace })
     }
 
@@ -115,21 +123,24 @@ impl Listener {
         }
     }
 
-    pub(crate) fn receive(&mut self, wait: bool, mut take: impl FnMut(&[u8], bool, Sender)) -> io::Result<usize> {
+    pub(crate) fn receive<'a>(
+        &'a mut self,
+        wait: bool,
+        mut take: impl FnMut(&'a [u8], bool, Sender),
+    ) -> io::Result<usize> {
         let may_wait = wait && !self.more;
-        if may_wait && self.pace.as_ref().is_some_and(Pace::is_quick) {
-            thread::sleep(GATHERING);
-        } else if may_wait && self.wait_and_see_whether_woken()? {
+        if may_wait && self.wait_and_see_whether_woken(self.pace.as_ref().and_then(Pace::gathering))? {
             return Ok(0);
         }
         let count = self.ring.receive(self.socket.as_raw_fd())?;
         self.more = count == DATAGRAMS_AT_ONCE;
         if let Some(pace) = &mut self.pace {
-            pace.received(count, Instant::now());
+            pace.received(count, self.more, Instant::now());
         }
+        let ring = &self.ring;
         for place in 0..count {
-            if let Some((payload, cut)) = self.ring.datagram(place) {
-                take(payload, cut, self.ring.sender(place));
+            if let Some((payload, cut)) = ring.datagram(place) {
+                take(payload, cut, ring.sender(place));
             }
         }
         Ok(count)
@@ -139,13 +150,20 @@ impl Listener {
         kernel_drops(&self.socket)
     }
 
-    /// Waits for a datagram or a call of the waker; true for the latter. It goes first: what it is about (the end of a
-    /// window) came before the datagrams that came meanwhile.
-    fn wait_and_see_whether_woken(&self) -> io::Result<bool> {
+    /// Waits for a datagram, or for so long where they are to gather, or for a call of the waker; true for the latter. It
+    /// goes first: what it is about (the end of a window) came before the datagrams that came meanwhile.
+    fn wait_and_see_whether_woken(&self, gathering: Option<Duration>) -> io::Result<bool> {
         let watch = |descriptor: RawFd| libc::pollfd { fd: descriptor, events: libc::POLLIN, revents: 0 };
-        let mut watched = [watch(self.socket.as_raw_fd()), watch(self.waker.0.as_raw_fd())];
-        // SAFETY: the pointer and the length are those of `watched`.
-        let result = unsafe { libc::poll(watched.as_mut_ptr(), watched.len() as libc::nfds_t, -1) };
+        // A descriptor below zero is not looked at.
+        let socket = if gathering.is_some() { -1 } else { self.socket.as_raw_fd() };
+        let mut watched = [watch(socket), watch(self.waker.0.as_raw_fd())];
+        let timeout = gathering.map(|time| libc::timespec {
+            tv_sec: time.as_secs() as libc::time_t,
+            tv_nsec: libc::c_long::from(time.subsec_nanos() as i32),
+        });
+        let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+        // SAFETY: the first pointer and the length are those of `watched`; the second is null or that of a local variable.
+        let result = unsafe { libc::ppoll(watched.as_mut_ptr(), watched.len() as libc::nfds_t, timeout, ptr::null()) };
         if result < 0 {
             return nothing_or_error(io::Error::last_os_error()).map(|_| false);
         }
@@ -218,12 +236,15 @@ unsafe impl Send for Ring {}
 
 impl Ring {
     fn new(place_size: usize) -> Self {
+        // Datagrams are short beside their places: with places an even number of pages apart their bytes would all want the same
+        // few rows of the nearest cache.
+        let distance = place_size + STAGGER;
         // Zeroed memory of this size comes from the system untouched: only pages that a datagram reaches become real.
-        let mut datagrams = vec![0_u8; place_size * DATAGRAMS_AT_ONCE];
+        let mut datagrams = vec![0_u8; distance * DATAGRAMS_AT_ONCE];
         let first_byte = datagrams.as_mut_ptr();
         let mut vectors: Vec<libc::iovec> = (0..DATAGRAMS_AT_ONCE)
             .map(|place| libc::iovec {
-                iov_base: first_byte.wrapping_add(place * place_size).cast(),
+                iov_base: first_byte.wrapping_add(place * distance).cast(),
                 iov_len: place_size,
             })
             .collect();
@@ -296,7 +317,8 @@ impl Ring {
         let is_cut = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
         // SAFETY: `place` is below the number of headers, so the slice lies within the allocation; its bytes are
         // initialised, and the kernel writes to them only while `receive` has the ring borrowed mutably.
-        let payload = unsafe { slice::from_raw_parts(self.first_byte.add(place * self.place_size), length) };
+        let payload =
+            unsafe { slice::from_raw_parts(self.first_byte.add(place * (self.place_size + STAGGER)), length) };
         Some((payload, is_cut))
     }
 
@@ -373,6 +395,24 @@ mod tests {
     }
 
     #[test]
+    fn datagrams_that_gather_are_read_after_a_while_and_a_call_of_the_waker_ends_it() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let waker = Waker::new().unwrap();
+        let mut listener = Listener::new(socket.into(), 100, waker.clone()).unwrap();
+        let pace = listener.pace.as_mut().unwrap();
+        let now = Instant::now();
+        pace.received(1, false, now);
+        pace.received(1, false, now);
+        assert!(pace.gathering().is_some());
+        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"a:1|c", address).unwrap();
+        waker.wake();
+        assert_eq!(listener.receive(true, |_, _, _| {}).unwrap(), 0);
+        assert_eq!(listener.receive(true, |_, _, _| {}).unwrap(), 1);
+        assert_eq!(listener.pace.as_ref().unwrap().gathering(), None, "it was the only one");
+    }
+
+    #[test]
     fn at_a_unix_socket_the_kernel_names_the_process_that_sent_a_datagram() {
         use std::os::unix::net::UnixDatagram;
 
@@ -396,7 +436,7 @@ mod tests {
     #[test]
     fn datagrams_that_nobody_reads_in_time_are_counted_by_the_kernel() {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket2::SockRef::from(&socket).set_recv_buffer_size(4_096).unwrap();
+        SockRef::from(&socket).set_recv_buffer_size(4_096).unwrap();
         let address = socket.local_addr().unwrap();
         let mut listener = Listener::new(socket.into(), 1_000, Waker::new().unwrap()).unwrap();
         let before = listener.kernel_drops().unwrap();

@@ -8,8 +8,8 @@
 //! * `Waker`: wakes a listener from another thread;
 //! * `Listener::new(socket, largest datagram, waker)`;
 //! * `Listener::receive(wait, take)`: shows the datagrams that are there to `take`, each with whether it was cut and, if
-//!   asked for, who sent it; waits for one if asked to, until woken; returns their number, zero if there was none or it was
-//!   woken;
+//!   asked for, who sent it; they stay readable until the next call. Waits for one if asked to, until woken; returns their
+//!   number, zero if there was none or it was woken;
 //! * `Listener::ask_for_sources(ask)`: whether `receive` shall tell whose address a datagram came from; at first it does not.
 //!   Where many are there at once, it tells it of some only, unless it is asked for all;
 //! * `Listener::ask_for_processes()`: from now on `receive` tells which process sent a datagram, at Unix sockets and where the

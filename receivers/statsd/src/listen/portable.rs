@@ -48,7 +48,11 @@ impl Listener {
     /// There is no portable way to know.
     pub(crate) fn ask_for_processes(&mut self) {}
 
-    pub(crate) fn receive(&mut self, wait: bool, mut take: impl FnMut(&[u8], bool, Sender)) -> io::Result<usize> {
+    pub(crate) fn receive<'a>(
+        &'a mut self,
+        wait: bool,
+        mut take: impl FnMut(&'a [u8], bool, Sender),
+    ) -> io::Result<usize> {
         if wait != self.waits {
             self.socket.set_read_timeout(Some(if wait { LONGEST_WAIT } else { NO_WAIT }))?;
             self.waits = wait;

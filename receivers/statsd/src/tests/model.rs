@@ -9,7 +9,7 @@ use hornpipe_model::{Timestamp, Window};
 use proptest::prelude::*;
 
 use super::{Key, Value, by_key, some_time, sorted};
-use crate::aggregate::Aggregator;
+use crate::aggregate::{Aggregator, LinesAtHand};
 use crate::config::Dialect;
 use crate::contexts::ContextLimit;
 use crate::flush::Merger;
@@ -292,4 +292,30 @@ fn etsys_dialect_knows_counters_timers_and_sets_and_no_checks() {
     assert_eq!(value("gorets", "count"), Value::Count { sum: 10.0, samples: 1 });
     assert_eq!(value("glork", "ms"), Value::Samples(vec![(320.0, 10.0)]));
     assert_eq!(value("uniques", "gauge"), Value::Gauge(1.0));
+}
+
+#[test]
+fn datagrams_that_are_taken_together_add_up_as_one_by_one() {
+    let datagrams: Vec<(String, bool)> = (0..100)
+        .map(|number| (format!("a:{number}|c|#t:{}\nb:{number}|ms\nbad\nlast:1:2|h", number % 7), number % 5 == 0))
+        .collect();
+    let outcomes = [true, false].map(|together| {
+        let mut aggregator = Aggregator::new(Arc::new(ContextLimit::new(100)), Dialect::Dogstatsd);
+        let mut at_hand = LinesAtHand::default();
+        for (payload, is_cut) in &datagrams {
+            if together {
+                aggregator.take(payload.as_bytes(), *is_cut, Duration::ZERO, &mut at_hand);
+            } else {
+                aggregator.datagram(payload.as_bytes(), *is_cut, Duration::ZERO);
+            }
+        }
+        aggregator.add_up(&mut at_hand, Duration::ZERO);
+        let tally = aggregator.take_tally();
+        let mut slab = aggregator.swap(Slab::default(), Vec::new()).slab;
+        let mut cells = Vec::new();
+        slab.drain(|index, cell| cells.push(format!("{index} {:?}", std::mem::take(cell))));
+        (tally, cells)
+    });
+    assert_eq!((outcomes[0].0.received, outcomes[0].0.held, outcomes[0].1.len()), (400, 280, 9));
+    assert_eq!(outcomes[0], outcomes[1]);
 }
