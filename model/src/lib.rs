@@ -11,6 +11,7 @@ mod context;
 mod data;
 pub mod distribution;
 mod event;
+mod heap;
 mod log;
 mod metric;
 mod resource;

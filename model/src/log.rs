@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::heap::block;
+use crate::resource::pairs_bytes;
 use crate::{Resource, Scope, Text, Timestamp, Value};
 
 /// What a record says.
@@ -38,8 +40,8 @@ impl Body {
     fn heap_bytes(&self) -> usize {
         match self {
             Body::Text(text) => text.bytes(),
-            Body::Bytes(bytes) => bytes.len(),
-            Body::Value(value) => value.bytes() - size_of::<Value>(),
+            Body::Bytes(bytes) => block(bytes.len()),
+            Body::Value(value) => value.heap_bytes(),
         }
     }
 }
@@ -128,8 +130,8 @@ impl Log {
 
     /// Bytes of this record, without its shared source.
     pub fn bytes(&self) -> usize {
-        let attributes: usize = self.attributes.iter().map(|(key, value)| key.capacity() + value.bytes()).sum();
-        size_of::<Self>() + self.body.heap_bytes() + self.severity_text.len() + self.event_name.len() + attributes
+        let texts = block(self.severity_text.len()) + block(self.event_name.len());
+        size_of::<Self>() + self.body.heap_bytes() + texts + pairs_bytes(&self.attributes)
     }
 }
 

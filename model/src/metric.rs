@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::distribution::{Distribution, ExponentialHistogram};
+use crate::distribution::{Buckets, Distribution, ExponentialHistogram, Samples};
+use crate::heap::{block, shared};
 use crate::{Context, Resource, Scope, Timestamp};
 
 /// The span of time that a point covers.
@@ -115,11 +116,14 @@ impl MetricPoint {
     /// Bytes of this point, without its context, which the receiver owns and limits.
     pub fn bytes(&self) -> usize {
         let heap = match &self.value {
-            MetricValue::Distribution(distribution) => distribution.samples.bytes(),
-            MetricValue::ServiceCheck(check) => size_of::<ServiceCheck>() + check.message.len(),
+            MetricValue::Distribution(distribution) => {
+                let samples = &distribution.samples;
+                shared(size_of::<Samples>()) + block(samples.bytes() - size_of::<Samples>())
+            }
+            MetricValue::ServiceCheck(check) => block(size_of::<ServiceCheck>()) + block(check.message.len()),
             MetricValue::ExponentialHistogram { histogram, .. } => {
-                let buckets = histogram.positive.counts.capacity() + histogram.negative.counts.capacity();
-                size_of::<ExponentialHistogram>() + buckets * size_of::<u64>()
+                let buckets = |buckets: &Buckets| block(buckets.counts.capacity() * size_of::<u64>());
+                shared(size_of::<ExponentialHistogram>()) + buckets(&histogram.positive) + buckets(&histogram.negative)
             }
             MetricValue::Count { .. } | MetricValue::Gauge(_) | MetricValue::Sum { .. } => 0,
         };

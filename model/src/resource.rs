@@ -1,5 +1,7 @@
 //! What the items of a batch share.
 
+use crate::heap::block;
+
 /// A typed attribute value, as in OTLP's `AnyValue`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -28,17 +30,24 @@ impl Value {
         }
     }
 
-    /// Bytes that this value takes, itself included.
-    pub fn bytes(&self) -> usize {
-        let heap = match self {
-            Value::String(text) => text.capacity(),
-            Value::Bytes(bytes) => bytes.capacity(),
-            Value::Array(values) => values.iter().map(Value::bytes).sum(),
-            Value::Map(pairs) => pairs.iter().map(|(key, value)| key.capacity() + value.bytes()).sum(),
+    /// Heap memory that this value holds.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            Value::String(text) => block(text.capacity()),
+            Value::Bytes(bytes) => block(bytes.capacity()),
+            Value::Array(values) => {
+                block(values.capacity() * size_of::<Value>()) + values.iter().map(Value::heap_bytes).sum::<usize>()
+            }
+            Value::Map(pairs) => pairs_bytes(pairs),
             Value::Bool(_) | Value::Int(_) | Value::Double(_) => 0,
-        };
-        size_of::<Self>() + heap
+        }
     }
+}
+
+/// Heap memory of keys with values.
+pub(crate) fn pairs_bytes(pairs: &Vec<(String, Value)>) -> usize {
+    let each = pairs.iter().map(|(key, value)| block(key.capacity()) + value.heap_bytes());
+    block(pairs.capacity() * size_of::<(String, Value)>()) + each.sum::<usize>()
 }
 
 impl From<&str> for Value {
