@@ -1,6 +1,7 @@
 //! Compression of request bodies.
 
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::sync::{Mutex, PoisonError};
 
 use flate2::write::{GzEncoder, ZlibEncoder};
@@ -52,34 +53,48 @@ impl Compression {
         }
     }
 
+    /// The levels that it has, from the fastest to the one that makes the smallest bodies.
+    pub fn levels(self) -> RangeInclusive<i32> {
+        match self {
+            Compression::None => 0..=0,
+            Compression::Gzip | Compression::Deflate => 0..=9,
+            Compression::Zstd => 1..=22,
+        }
+    }
+
     /// The compressed bytes; the same for the same input.
     pub fn compress(self, bytes: &[u8]) -> Vec<u8> {
+        self.compress_at(None, bytes)
+    }
+
+    /// The same at one of its [`levels`](Self::levels); `None` for the one that is best for what we send.
+    pub fn compress_at(self, level: Option<i32>, bytes: &[u8]) -> Vec<u8> {
+        let of_gzip = |level: Option<i32>| {
+            level
+                .and_then(|level| u32::try_from(level).ok())
+                .map_or(GZIP_LEVEL, |level| flate2::Compression::new(level.min(9)))
+        };
         match self {
             Compression::None => bytes.to_vec(),
-            Compression::Gzip => in_memory(gzip(bytes)),
-            Compression::Zstd => in_memory(zstd(bytes)),
-            Compression::Deflate => in_memory(zlib(bytes)),
+            Compression::Gzip => in_memory(gzip(of_gzip(level), bytes)),
+            Compression::Zstd => in_memory(zstd(level, bytes)),
+            Compression::Deflate => in_memory(zlib(of_gzip(level), bytes)),
         }
     }
 }
 
-/// A context of zstd that is not in use: to make one takes as long as to compress 100 kB. One serves all exporters, as
-/// they rarely encode at the same time.
-static SPARE: Mutex<Option<Compressor<'static>>> = Mutex::new(None);
+/// A context of zstd that is not in use, with its level: to make one takes as long as to compress 100 kB. One serves all
+/// exporters, as they rarely encode at the same time, and rarely at different levels.
+static SPARE: Mutex<Option<(Option<i32>, Compressor<'static>)>> = Mutex::new(None);
 
-fn zstd(bytes: &[u8]) -> io::Result<Vec<u8>> {
+fn zstd(level: Option<i32>, bytes: &[u8]) -> io::Result<Vec<u8>> {
     let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let mut compressor = match spare {
-        Some(compressor) => compressor,
-        None => {
-            let mut compressor = Compressor::new(ZSTD_LEVEL)?;
-            compressor.set_parameter(CParameter::HashLog(ZSTD_HASH_LOG))?;
-            compressor.set_parameter(CParameter::MinMatch(ZSTD_MIN_MATCH))?;
-            compressor
-        }
+    let mut compressor = match spare.filter(|(of_spare, _)| *of_spare == level) {
+        Some((_, compressor)) => compressor,
+        None => new_compressor(level)?,
     };
     let compressed = compressor.compress(bytes);
-    *SPARE.lock().unwrap_or_else(PoisonError::into_inner) = Some(compressor);
+    *SPARE.lock().unwrap_or_else(PoisonError::into_inner) = Some((level, compressor));
     // The room was for bytes that do not compress at all; a body may be kept for long.
     compressed.map(|mut body| {
         body.shrink_to_fit();
@@ -87,15 +102,25 @@ fn zstd(bytes: &[u8]) -> io::Result<Vec<u8>> {
     })
 }
 
+fn new_compressor(level: Option<i32>) -> io::Result<Compressor<'static>> {
+    if let Some(level) = level {
+        return Compressor::new(level);
+    }
+    let mut compressor = Compressor::new(ZSTD_LEVEL)?;
+    compressor.set_parameter(CParameter::HashLog(ZSTD_HASH_LOG))?;
+    compressor.set_parameter(CParameter::MinMatch(ZSTD_MIN_MATCH))?;
+    Ok(compressor)
+}
+
 /// The header of flate2's gzip holds neither a time nor a file name, so equal bodies stay equal.
-fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), GZIP_LEVEL);
+fn gzip(level: flate2::Compression, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), level);
     encoder.write_all(bytes)?;
     encoder.finish()
 }
 
-fn zlib(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = ZlibEncoder::new(Vec::new(), GZIP_LEVEL);
+fn zlib(level: flate2::Compression, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), level);
     encoder.write_all(bytes)?;
     encoder.finish()
 }
@@ -150,6 +175,23 @@ mod tests {
         }
         assert_eq!(parse("zlib").unwrap(), Compression::Deflate);
         assert!(parse("brotli").is_err());
+    }
+
+    #[test]
+    fn a_level_of_choice_makes_bodies_smaller_or_larger_that_come_back() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let words: Vec<String> = (0..300).map(|_| random.u32(..).to_string()).collect();
+        let text: String =
+            (0..5_000).map(|_| words[random.usize(..300) * random.usize(..300) / 300].as_str()).collect();
+        for compression in ALL.into_iter().filter(|compression| *compression != Compression::None) {
+            let at = |level| compression.compress_at(level, text.as_bytes());
+            let levels = compression.levels();
+            let (fast, small) = (at(Some(*levels.start())), at(Some(*levels.end())));
+            assert!(small.len() < fast.len(), "{compression:?}: {} and {}", small.len(), fast.len());
+            for body in [fast, small, at(None)] {
+                assert_eq!(decompress(compression, &body), text.as_bytes(), "{compression:?}");
+            }
+        }
     }
 
     proptest! {

@@ -56,6 +56,15 @@ impl Default for Keepalive {
     }
 }
 
+/// How hard bodies are compressed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CompressionParams {
+    /// 0 to 9 for `gzip` and `deflate`, 1 to 22 for `zstd`; higher ones make smaller bodies and take much more time. Default:
+    /// 4 for `gzip` and `deflate`, 1 for `zstd`, by the table in `docs/benchmarks.md`.
+    pub level: Option<i32>,
+}
+
 /// Options of the `otlp` exporter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -80,6 +89,8 @@ pub struct OtlpConfig {
     pub keepalive: Keepalive,
     /// `gzip`, `zstd` or `none`; over HTTP also `deflate`. Default: `OTEL_EXPORTER_OTLP_COMPRESSION`, else `gzip`.
     pub compression: Option<Compression>,
+    /// How hard bodies are compressed.
+    pub compression_params: CompressionParams,
     /// `cumulative` or `delta`. Default: `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`, else `cumulative`.
     pub temporality: Option<TemporalityPreference>,
     /// Most series whose running total is kept (cumulative), at least 1; beyond it those not seen for longest start anew.
@@ -106,6 +117,7 @@ impl Default for OtlpConfig {
             tls: TlsConfig::default(),
             keepalive: Keepalive::default(),
             compression: None,
+            compression_params: CompressionParams::default(),
             temporality: None,
             max_streams: 200_000,
             max_size: ExponentialHistogram::DEFAULT_MAX_SIZE,

@@ -75,7 +75,7 @@ fn encoding(destination: &Destination, signal: Signal) -> Encoding {
         (Protocol::HttpProtobuf, Signal::Metrics) => (http::METRICS_ROUTE, false),
         (Protocol::HttpProtobuf, Signal::Logs) => (http::LOGS_ROUTE, false),
     };
-    Encoding { route, compression: destination.compression, framed }
+    Encoding { route, compression: destination.compression, level: destination.level, framed }
 }
 
 impl Transport {

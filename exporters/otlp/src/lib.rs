@@ -24,4 +24,4 @@ mod response;
 mod settings;
 mod variables;
 
-pub use config::{Keepalive, OtlpConfig, OtlpHttpConfig, Protocol, TemporalityPreference};
+pub use config::{CompressionParams, Keepalive, OtlpConfig, OtlpHttpConfig, Protocol, TemporalityPreference};

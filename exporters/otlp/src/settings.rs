@@ -40,6 +40,8 @@ pub(crate) struct Destination {
     /// The variable whose headers are not sent, as they are for another backend.
     pub(crate) withheld: Option<String>,
     pub(crate) compression: Compression,
+    /// `None` for the one that is best for what we send.
+    pub(crate) level: Option<i32>,
     pub(crate) tls: TlsConfig,
     /// How long one attempt may take; 0 means without limit.
     pub(crate) timeout: Duration,
@@ -138,7 +140,8 @@ fn destination(config: &OtlpConfig, variables: Variables<'_>) -> Result<Destinat
     match (endpoint, headers, compression, tls, timeout) {
         (Some(endpoint), Some(headers), Some(compression), Some(tls), Some(timeout)) => {
             let Headers { map: headers, withheld } = headers;
-            Ok(Destination { protocol, endpoint, headers, withheld, compression, tls, timeout })
+            let level = config.compression_params.level;
+            Ok(Destination { protocol, endpoint, headers, withheld, compression, level, tls, timeout })
         }
         _ => Err(problems),
     }
@@ -195,6 +198,14 @@ fn compression(config: &OtlpConfig, protocol: Protocol, variables: Variables<'_>
     };
     if compression == Compression::Deflate && protocol == Protocol::Grpc {
         return Err(Problem::new("compression", "gRPC knows no deflate: use gzip, zstd or none"));
+    }
+    let levels = compression.levels();
+    if config.compression_params.level.is_some_and(|level| !levels.contains(&level)) {
+        let message = match compression {
+            Compression::None => "has no meaning without `compression`".to_owned(),
+            _ => format!("must be from {} to {} for this compression", levels.start(), levels.end()),
+        };
+        return Err(Problem::new("compression_params.level", message));
     }
     Ok(compression)
 }

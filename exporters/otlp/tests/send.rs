@@ -7,7 +7,7 @@ mod common;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use common::{batch, context, error_of, send};
+use common::{batch, context, error_of, requests, send};
 use hornpipe_engine::Clock;
 use hornpipe_engine::component::{Exporter, ExporterConfig, SendOutcome, reason};
 use hornpipe_engine::http::Compression;
@@ -33,6 +33,19 @@ async fn outcome(protocol: Protocol, behaviour: Behaviour) -> SendOutcome {
     let backend = FakeOtlp::start().await;
     backend.behave(behaviour);
     send(&*exporter(protocol, &backend.url(), |_| {})).await
+}
+
+#[tokio::test]
+async fn a_level_of_choice_makes_another_body_that_arrives() {
+    let backend = FakeOtlp::start().await;
+    let [fast, small] = [0, 9]
+        .map(|level| exporter(Protocol::Grpc, &backend.url(), |config| config.compression_params.level = Some(level)));
+    let body = |exporter: &dyn Exporter| requests(exporter, batch(0))[0].body.len();
+    assert!(body(&*fast) > body(&*small), "{} and {} bytes", body(&*fast), body(&*small));
+    for exporter in [fast, small] {
+        assert_eq!(send(&*exporter).await, SendOutcome::delivered());
+    }
+    assert_eq!(backend.metric_requests().len(), 2);
 }
 
 #[tokio::test]

@@ -302,6 +302,26 @@ fn datadogs_own_intake_wants_delta_over_http() {
 }
 
 #[test]
+fn a_level_is_one_of_the_compressions() {
+    let level = |yaml: &str| {
+        let config = config(yaml);
+        let problems = found(&config, &environment(&[]));
+        match &problems[..] {
+            [] => Ok(resolved(&config, &environment(&[])).logs.level),
+            [(Severity::Error, option, _)] => Err(option.clone()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(level("{}"), Ok(None));
+    assert_eq!(level("{compression_params: {level: 9}}"), Ok(Some(9)), "of gzip");
+    assert_eq!(level("{compression: zstd, compression_params: {level: 11}}"), Ok(Some(11)));
+    let wrong = Err("compression_params.level".to_owned());
+    assert_eq!(level("{compression_params: {level: 10}}"), wrong);
+    assert_eq!(level("{compression: zstd, compression_params: {level: 23}}"), wrong);
+    assert_eq!(level("{compression: none, compression_params: {level: 1}}"), wrong);
+}
+
+#[test]
 fn timeouts_are_the_collectors() {
     let timeout = |config: &OtlpConfig| resolved(config, &environment(&[])).delivery.timeout;
     assert_eq!(timeout(&OtlpConfig::default()), Duration::from_secs(5));
@@ -315,9 +335,11 @@ fn options_are_the_collectors_and_unknown_ones_are_refused() {
 endpoint: https://otlp.example:4317
 headers: {api-key: abc, x-tenant: 7}
 tls:
-  {insecure: false, ca_file: /ca.pem, cert_file: /c.pem, key_file: /k.pem, server_name_override: x, reload_interval: 1h}
+  {insecure: false, ca_pem: '-', cert_file: /c.pem, key_file: /k.pem, server_name_override: x, reload_interval: 1h,
+   min_version: '1.3', include_system_ca_certs_pool: true}
 keepalive: {time: 10s, timeout: 10s, permit_without_stream: true}
 compression: zstd
+compression_params: {level: 3}
 timeout: 10s
 sending_queue: {max_bytes: 8MiB}
 retry_on_failure: {enabled: true, initial_interval: 1s, max_interval: 10s, max_elapsed_time: 0}
@@ -327,6 +349,8 @@ retry_on_failure: {enabled: true, initial_interval: 1s, max_interval: 10s, max_e
     assert_eq!(http.0, grpc);
     assert_eq!(grpc.headers.as_ref().map(|headers| headers.0.len()), Some(2));
     assert_eq!(found(&grpc, &environment(&[])), []);
+    let version = |yaml: &str| config(yaml).tls.min_version;
+    assert_eq!(version("{tls: {min_version: 1.2}}"), version("{tls: {min_version: '1.2'}}"), "not a number");
     for unknown in
         ["{endpont: x}", "{tls: {ca: x}}", "{protocol: http/json}", "{compression: snappy}", "{temporality: lowmemory}"]
     {

@@ -38,6 +38,7 @@ pub(crate) struct Encoding {
     pub(crate) route: &'static str,
     /// How they are compressed.
     pub(crate) compression: Compression,
+    pub(crate) level: Option<i32>,
     /// Whether they stand in the frame of a gRPC message.
     pub(crate) framed: bool,
 }
@@ -70,7 +71,7 @@ impl Encoding {
     fn body(self, message: Bytes) -> Bytes {
         let message = match self.compression {
             Compression::None => message,
-            compression => compression.compress(&message).into(),
+            compression => compression.compress_at(self.level, &message).into(),
         };
         if !self.framed {
             return message;

@@ -26,8 +26,8 @@ const PLAIN: Encodings = encodings(Compression::None, false);
 
 const fn encodings(compression: Compression, framed: bool) -> Encodings {
     Encodings {
-        metrics: Encoding { route: "/v1/metrics", compression, framed },
-        logs: Encoding { route: "/v1/logs", compression, framed },
+        metrics: Encoding { route: "/v1/metrics", compression, level: None, framed },
+        logs: Encoding { route: "/v1/logs", compression, level: None, framed },
     }
 }
 
