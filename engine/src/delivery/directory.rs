@@ -1,13 +1,14 @@
 //! Where queues are on disk: `queues/<exporter>/<signal>` below the state directory, or the directory of an extension.
 //! And which of them no exporter has any more.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use hornpipe_model::{Signal, Timestamp};
 
-use super::store::{self, Amount, Store};
+use super::store::{self, Amount, FileSystem, Store, StoreFile};
 
 /// The folder of all queues.
 const QUEUES: &str = "queues";
@@ -52,7 +53,7 @@ pub(crate) struct LeftQueue {
 }
 
 /// The queues below some directories that hold something and are in none of the folders that are `known`. Waits for the
-/// disk. What is not delivered stays as it is.
+/// disk, and changes nothing on it: after a reload or two an exporter may be back meanwhile.
 pub(crate) fn left_queues(bases: &[PathBuf], known: &[PathBuf]) -> Vec<LeftQueue> {
     let mut found = Vec::new();
     for base in bases {
@@ -76,7 +77,7 @@ fn add(left: Option<LeftQueue>, exporter: &str, directory: &Path, signal: Signal
         return left;
     }
     // Nothing is written into it, so the size of a segment does not matter.
-    let opened = Store::open(Arc::new(store::Disk), &of_signal, u64::MAX, 0);
+    let opened = Store::open(Arc::new(OnlyLooking), &of_signal, u64::MAX, 0);
     let Some((store, Amount { items, .. })) = opened.ok().filter(|(_, amount)| amount.records > 0) else { return left };
     let times = of_signal.read_dir().into_iter().flatten().flatten();
     let written = times.filter_map(|file| file.metadata().ok()?.modified().ok()).max().map_or(Timestamp::UNKNOWN, unix);
@@ -91,6 +92,36 @@ fn add(left: Option<LeftQueue>, exporter: &str, directory: &Path, signal: Signal
     left.bytes += store.bytes();
     left.written = left.written.max(written);
     Some(left)
+}
+
+/// A disk of which nothing is changed, also not what a store would tidy up as it opens.
+#[derive(Debug)]
+struct OnlyLooking;
+
+impl FileSystem for OnlyLooking {
+    fn make_directory(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<(String, u64)>> {
+        store::Disk.list(directory)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn StoreFile>> {
+        store::Disk.open(path)
+    }
+
+    fn create(&self, _: &Path) -> io::Result<Box<dyn StoreFile>> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn remove(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_directory(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn unix(time: SystemTime) -> Timestamp {

@@ -15,7 +15,7 @@ mod position;
 mod ranges;
 mod segment;
 
-pub(crate) use filesystem::{Disk, FileSystem};
+pub(crate) use filesystem::{Disk, FileSystem, StoreFile};
 pub(crate) use segment::Amount;
 
 use std::collections::VecDeque;
@@ -23,7 +23,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use filesystem::StoreFile;
 use position::{Position, PositionFile};
 use ranges::Ranges;
 use segment::{Found, Walk};
