@@ -10,7 +10,7 @@ use crate::aliases::Alias;
 use crate::budget::ValueBudget;
 use crate::config::Dialect;
 use crate::contexts::{ContextLimit, Contexts, Created, FILTERED};
-use crate::cut::cut;
+use crate::cut::{Cut, cut};
 use crate::event;
 use crate::naming::Naming;
 use crate::parse::{self, GaugeRule, Kind, LineKind, Sample};
@@ -126,6 +126,13 @@ impl<'a> Iterator for Lines<'a> {
         }
         None
     }
+}
+
+/// The same line without its time, which is what its client repeats; none unless the time is the last field and the only one.
+fn without_time(line: Cut<'_>) -> Option<Cut<'_>> {
+    let (rest, last) = line.tail.split_at(memchr::memrchr(b'|', line.tail)?);
+    let is_only = last.starts_with(b"|T") && !rest.windows(2).any(|field| field == b"|T");
+    is_only.then_some(Cut { tail: rest, ..line })
 }
 
 impl Aggregator {
@@ -306,7 +313,7 @@ impl Aggregator {
             sample.gauge = parse::etsy_gauge(sample.member);
         }
         if sample.time != Timestamp::UNKNOWN {
-            return self.timed(&sample);
+            return self.timed(line, &sample);
         }
         let index = self.contexts.resolve(spelling, &sample)?;
         self.slab.add(index, &sample, &self.values, arrival);
@@ -315,12 +322,17 @@ impl Aggregator {
     }
 
     #[cold]
-    fn timed(&mut self, sample: &Sample<'_>) -> Result<(), hornpipe_engine::Reason> {
+    fn timed(&mut self, line: &[u8], sample: &Sample<'_>) -> Result<(), hornpipe_engine::Reason> {
         timed::check(sample.kind)?;
         if self.slab.timed.len() >= timed::LIMIT {
             return Err(reason::TIMESTAMP_LIMIT);
         }
-        let index = self.contexts.resolve(None, sample)?;
+        let spelling = cut(line).and_then(without_time).and_then(|cut| self.contexts.spelling(&cut));
+        let index = match spelling.as_ref().and_then(|spelling| self.contexts.find(spelling)) {
+            Some(alias) if alias.index == FILTERED => return Err(reason::FILTERED),
+            Some(alias) => alias.index,
+            None => self.contexts.resolve(spelling, sample)?,
+        };
         let context = self.contexts.context(index).ok_or(reason::CONTEXT_LIMIT)?;
         self.slab.timed.push(TimedPoint::new(context, sample, &self.values));
         self.slab.lines += 1;

@@ -128,7 +128,7 @@ impl Contexts {
     }
 
     /// The long way: builds the context, finds or makes its series, and remembers the spelling, if one is given
-    /// (a line with a timestamp has another each time).
+    /// (a line that has its time amid other fields has another each time).
     ///
     /// # Errors
     /// [`reason::CONTEXT_LIMIT`] for a new series when there may be no more, [`reason::FILTERED`] for one that is not wanted.

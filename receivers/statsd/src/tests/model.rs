@@ -319,3 +319,22 @@ fn datagrams_that_are_taken_together_add_up_as_one_by_one() {
     assert_eq!((outcomes[0].0.received, outcomes[0].0.held, outcomes[0].1.len()), (400, 280, 9));
     assert_eq!(outcomes[0], outcomes[1]);
 }
+
+#[test]
+fn a_line_with_a_time_is_known_by_the_rest_and_never_the_other_way_round() {
+    let mut aggregator = Aggregator::new(Arc::new(ContextLimit::new(10)), Dialect::Dogstatsd);
+    for (line, timed, created) in [
+        ("a:1|c|#x|T5", 1, 1),
+        ("a:1|c|#x", 0, 0),
+        ("a:1|c|#x|T6", 1, 0),
+        ("b:1|c|T5|T6", 1, 1),
+        ("b:1|c|T5", 1, 0),
+        ("b:1|c|T5|#y", 1, 1),
+        ("b:1|c", 0, 0),
+        ("a:1|ms|#x|T5", 0, 0),
+    ] {
+        aggregator.datagram(line.as_bytes(), false, Duration::ZERO);
+        let handover = aggregator.swap(Slab::default(), Vec::new());
+        assert_eq!((handover.slab.timed.len(), handover.created.len()), (timed, created), "{line}");
+    }
+}
