@@ -1,8 +1,8 @@
 //! Where each content is settled, kept on disk.
 //!
-//! A file of lines, each a checksum and a record in JSON. Changes are appended, and synced, at most twice a second; when
-//! the file has grown it is written anew beside itself and renamed. A line that is damaged or torn costs itself alone:
-//! what it said is known from an earlier one, or read again.
+//! A file of lines, each a checksum and a record in JSON. Changes are appended, and synced, at most twice a second but
+//! in the first second; when the file has grown it is written anew beside itself and renamed. A line that is damaged or torn
+//! costs itself alone: what it said is known from an earlier one, or read again.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};

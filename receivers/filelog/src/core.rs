@@ -20,6 +20,9 @@ const SAFETY_NET: Duration = Duration::from_secs(5);
 const SHORTEST_RESCAN: Duration = Duration::from_millis(100);
 /// How often the checkpoint is written.
 const CHECKPOINT: Duration = Duration::from_millis(500);
+/// How soon after its first write the second comes; the pauses double from there. A process that is killed again and again
+/// soon after its start so gets on, instead of sending the same lines in each of its lives.
+const FIRST_CHECKPOINT: Duration = Duration::from_millis(25);
 
 /// The files, where they are looked for, and where it is written down what became of them.
 pub(crate) struct Core {
@@ -32,7 +35,6 @@ pub(crate) struct Core {
 }
 
 /// When what is due.
-#[derive(Default)]
 pub(crate) struct Schedule {
     scan: Duration,
     /// True when names have changed.
@@ -40,9 +42,26 @@ pub(crate) struct Schedule {
     last_scan: Option<Duration>,
     left: Duration,
     checkpoint: Duration,
+    /// How long after a write of the checkpoint the next one is due.
+    pause: Duration,
     is_told: bool,
     /// True when the checkpoint could not be written the last time.
     store_failed: bool,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Schedule {
+            scan: Duration::ZERO,
+            rescan: false,
+            last_scan: None,
+            left: Duration::ZERO,
+            checkpoint: Duration::ZERO,
+            pause: FIRST_CHECKPOINT,
+            is_told: false,
+            store_failed: false,
+        }
+    }
 }
 
 /// What a step is to do.
@@ -117,7 +136,8 @@ impl Core {
         // The first step has just written it; the next write is for what is settled first, which comes soon.
         let is_due = !is_first && (self.tailer.has_changes() || self.schedule.store_failed);
         if is_due && (now >= self.schedule.checkpoint || step.checkpoint) {
-            self.schedule.checkpoint = now + CHECKPOINT;
+            self.schedule.checkpoint = now + self.schedule.pause;
+            self.schedule.pause = (2 * self.schedule.pause).min(CHECKPOINT);
             done.store = self.write_checkpoint(unix).or(done.store);
         }
         done.is_busy = self.tailer.is_busy();

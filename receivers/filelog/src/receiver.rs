@@ -26,6 +26,11 @@ use crate::watch::Watch;
 const MERGE: Duration = Duration::from_millis(50);
 /// Most bytes of batches whose outcome is open; then files wait.
 pub(crate) const MOST_IN_FLIGHT: usize = 8 * 1024 * 1024;
+/// So many of them before anything is settled; what is settled is added to it. What is on its way when the process is killed comes
+/// again, and so is never much more than what this life has settled.
+const FIRST_IN_FLIGHT: usize = 256 * 1024;
+/// When nothing was sent or settled for so long, twice as much may be on its way: a processor may wait for the end of a long record.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// Files beside those of the receiver that a process has open.
 const OTHER_FILES: u64 = 256;
 
@@ -124,6 +129,8 @@ impl Receiver for FilelogReceiver {
             settled,
             settled_sender,
             in_flight: BTreeMap::new(),
+            may_be_in_flight: FIRST_IN_FLIGHT,
+            widen_at: Duration::ZERO,
             outcomes: Vec::new(),
             lost_log: RateLimit::new(Duration::from_secs(60)),
         };
@@ -144,6 +151,10 @@ struct Running {
     settled_sender: mpsc::UnboundedSender<(BatchId, Outcome)>,
     /// The batches whose outcome is open, with their bytes.
     in_flight: BTreeMap<BatchId, usize>,
+    /// How many bytes they may have.
+    may_be_in_flight: usize,
+    /// When they may have more, unless one is sent or settled before.
+    widen_at: Duration,
     /// What the core has yet to be told.
     outcomes: Vec<(BatchId, bool)>,
     lost_log: RateLimit,
@@ -187,6 +198,7 @@ impl Running {
             // Without room too: a file that is renamed has to be followed.
             () = changed(self.watched.as_ref()) => {}
             () = self.output.room(), if is_full => {}
+            () = clock.sleep_until(self.widen_at), if self.is_narrow() => self.widen(),
             () = clock.sleep_until(next.max(began + MERGE)) => return,
         }
         clock.sleep_until(began + MERGE).await;
@@ -194,11 +206,25 @@ impl Running {
 
     /// Whether another batch may go on its way: files keep what is not read.
     fn has_room(&self) -> bool {
-        self.in_flight.values().sum::<usize>() < MOST_IN_FLIGHT && self.output.has_room()
+        self.bytes_in_flight() < self.may_be_in_flight && self.output.has_room()
+    }
+
+    fn bytes_in_flight(&self) -> usize {
+        self.in_flight.values().sum()
+    }
+
+    /// Whether nothing goes on its way although memory would allow it.
+    fn is_narrow(&self) -> bool {
+        (self.may_be_in_flight..MOST_IN_FLIGHT).contains(&self.bytes_in_flight())
+    }
+
+    fn widen(&mut self) {
+        self.may_be_in_flight = (2 * self.may_be_in_flight).min(MOST_IN_FLIGHT);
+        self.widen_at = self.context.clock.monotonic() + PATIENCE;
     }
 
     fn note(&mut self, (batch, outcome): (BatchId, Outcome)) {
-        self.in_flight.remove(&batch);
+        let bytes = self.in_flight.remove(&batch).unwrap_or(0);
         // What was given up because the process ends is read again after the next start.
         let is_settled = !matches!(outcome, Outcome::Lost | Outcome::Dropped(reason::SHUTDOWN));
         if outcome == Outcome::Lost && self.lost_log.allow(&self.context.clock).is_some() {
@@ -206,6 +232,10 @@ impl Running {
                 receiver = self.context.id,
                 "a batch was lost on its way; its records are read again after the next start"
             );
+        }
+        if is_settled {
+            self.may_be_in_flight = (self.may_be_in_flight + bytes).min(MOST_IN_FLIGHT);
+            self.widen_at = self.context.clock.monotonic() + PATIENCE;
         }
         self.outcomes.push((batch, is_settled));
     }
@@ -258,6 +288,7 @@ impl Running {
         let (resource, scope) = (Arc::clone(&self.context.resource), Arc::clone(&self.scope));
         let logs = Batch::with_ack(LogBatch { resource, scope, records }, Some(ack));
         self.in_flight.insert(batch, logs.bytes());
+        self.widen_at = self.context.clock.monotonic() + PATIENCE;
         let sender = self.settled_sender.clone();
         tokio::spawn(async move {
             let outcome = outcome.await.unwrap_or(Outcome::Lost);

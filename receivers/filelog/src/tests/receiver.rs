@@ -14,7 +14,8 @@ use hornpipe_engine::component::{BuildContext, Outputs, Receiver, ReceiverConfig
 use hornpipe_engine::state_dir::StateDirectory;
 use hornpipe_engine::telemetry::{ComponentKind, ComponentTelemetry, Status};
 use hornpipe_engine::testing::{
-    CollectingSink, FakeClock, ReceiverBench, assert_accounted, build_context, check_receiver_contract, item_name,
+    CollectingSink, FakeClock, ReceiverBench, assert_accounted, build_context, check_receiver_contract, eventually,
+    item_name,
 };
 use hornpipe_engine::{Shutdown, ShutdownTrigger};
 use hornpipe_model::{Body, Data, Log, Signal};
@@ -341,4 +342,23 @@ async fn records_say_of_their_file_what_they_are_told_to() {
         assert_eq!(run.stop().await[0].source.path, expected);
         fs::remove_dir_all(directory.path().join("state")).unwrap();
     }
+}
+
+#[tokio::test]
+async fn little_is_on_its_way_before_anything_is_settled_and_more_with_time() {
+    let directory = Directory::new();
+    let path = directory.path().join("a.log");
+    let line = format!("{}\n", "x".repeat(999));
+    append(&path, line.repeat(4_000));
+    let run = Run::start(&from_beginning(&path.display().to_string()), &directory);
+    run.sink.hold();
+    let sent = || run.telemetry.signal(Signal::Logs).received.get();
+    eventually("a first batch", || sent() > 0).await;
+    run.time.settle().await;
+    let first = sent();
+    assert!(first < 400, "{first} kB are on their way");
+    run.until("a second batch", |_| sent() > first).await;
+    run.sink.release();
+    run.until("all", |run| run.logs().len() == 4_000).await;
+    run.stop().await;
 }
