@@ -9,7 +9,7 @@ use std::process::Command;
 
 use hornpipe_engine::testing::FakeDatadog;
 
-use crate::support::{Directory, Hornpipe, free_address, hornpipe, metrics_pipeline};
+use crate::support::{Directory, Hornpipe, free_address, hornpipe, metrics_pipeline, mounts};
 
 /// Lines that each client sends, and how many of them stand in one message.
 const LINES: u64 = 60_000;
@@ -134,6 +134,40 @@ async fn a_client_at_a_unix_socket_stays_connected_through_a_reload() {
     hornpipe.stop();
     assert_eq!(backend.sum_as_count("orders", &[]), 3.0);
     assert!(!path.exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_in_a_container_is_known_by_the_kernels_word() {
+    let (backend, directory) = (FakeDatadog::start().await, Directory::new());
+    let mountable = directory.path().join("mountable");
+    std::fs::create_dir(&mountable).unwrap();
+    let Some(flags) = mounts::namespace(&mountable) else {
+        eprintln!(
+            "not tested: this user may mount nothing; where containers are read from is tested with the receiver"
+        );
+        return;
+    };
+    let sockets = SocketDirectory::new("origin");
+    let path = sockets.path("dsd.socket");
+    let statsd = free_address();
+    let options = format!("    origin_detection: true\n    listeners:\n{}", listener("unixgram", path.display()));
+    let config = directory.write("pipeline.yaml", &metrics_pipeline(statsd, &options, &[datadog(&backend)]));
+    // hornpipe sees this process, which sends, in a container.
+    let container = "3dc2".repeat(16);
+    let groups = directory.write("cgroup", &format!("0::/system.slice/docker-{container}.scope\n"));
+    let seen = format!("/proc/{}/cgroup", std::process::id());
+    let mut command = mounts::hornpipe_with(flags, &["--bind".as_ref(), groups.as_ref(), seen.as_ref()], &config);
+    command.env("HORNPIPE_STATE_DIR", directory.path().join("state"));
+    let hornpipe = Hornpipe::start_command(&mut command, statsd);
+    let client = UnixDatagram::unbound().unwrap();
+    client.connect(&path).unwrap();
+    client.send(b"orders:1|c\norders:2|c|#kind:new").unwrap();
+    hornpipe.send(["orders:4|c"]);
+    hornpipe.stop_without_drops();
+    let container = format!("container_id:{container}");
+    assert_eq!(backend.sum_as_count("orders", &[&container]), 3.0, "both series of the Unix socket");
+    assert_eq!(backend.sum_as_count("orders", &[&container, "kind:new"]), 2.0);
+    assert_eq!(backend.sum_as_count("orders", &[]), 7.0, "nobody's word stands behind UDP");
 }
 
 #[test]

@@ -1,38 +1,25 @@
 //! The disk under the state directory is full for a while: said, survived, and over when there is room again.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use hornpipe_engine::status::{ComponentStatus, Health, StatusReport};
 use hornpipe_engine::testing::{Behaviour, assert_each_once, eventually};
 
 use super::Backends;
 use super::writer::line;
-use crate::support::{Directory, Hornpipe, free_address, hornpipe, status};
+use crate::support::{Directory, Hornpipe, free_address, mounts, status};
 
 /// Lines before the disk is full, and all.
 const BEFORE: u64 = 1_000;
 const LINES: u64 = 6_000;
 
-/// How a child gets mounts of its own: as root, or as root of a user namespace; nothing where neither is allowed.
-fn namespace(directory: &Path) -> Option<&'static str> {
-    let can_mount = |flags: &&str| {
-        let mut command = Command::new("unshare");
-        command.args([flags, "mount", "-t", "tmpfs", "tmpfs"]).arg(directory);
-        command.output().is_ok_and(|output| output.status.success())
-    };
-    ["-m", "-rm"].into_iter().find(can_mount)
-}
-
 /// Starts hornpipe with its state on a file system of 3 MiB, which nobody else sees.
 fn start(flags: &str, config: &Path, state: &Path) -> Hornpipe {
-    let program = hornpipe();
-    let script = "mount -t tmpfs -o size=3m tmpfs \"$1\" && exec \"$2\" run --config \"$3\"";
-    let mut command = Command::new("unshare");
-    command.args([flags, "sh", "-c", script, "sh"]).arg(state).arg(program.get_program()).arg(config).env_clear();
-    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let arguments = ["-t", "tmpfs", "-o", "size=3m", "tmpfs"].map(OsStr::new);
+    let mut command = mounts::hornpipe_with(flags, &[&arguments[..], &[state.as_os_str()]].concat(), config);
     Hornpipe::start_command(command.env("HORNPIPE_STATE_DIR", state), free_address())
 }
 
@@ -53,7 +40,7 @@ async fn a_full_disk_is_said_and_costs_no_line_at_a_backend_that_works_or_at_one
     let (backends, directory) = (Backends::start().await, Directory::new());
     let (file, state) = (directory.path().join("access.log"), directory.path().join("state"));
     fs::create_dir(&state).unwrap();
-    let Some(flags) = namespace(&state) else {
+    let Some(flags) = mounts::namespace(&state) else {
         eprintln!(
             "not tested: this user may mount nothing; a disk that fails is tested with the queue and the checkpoint"
         );

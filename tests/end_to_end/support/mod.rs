@@ -4,6 +4,7 @@ mod backends;
 mod directory;
 mod gunicorn;
 mod hornpipe;
+pub mod mounts;
 mod process;
 mod proxy;
 mod sample;
