@@ -32,6 +32,10 @@ const HALVINGS: u32 = 5;
 pub enum Workload {
     /// UDP, one Gunicorn line a datagram.
     Single,
+    /// The same at a fifth of the rate.
+    SingleSlow,
+    /// The same at twice the rate.
+    SingleFast,
     /// UDP, Gunicorn lines in 1,432 bytes.
     Packed,
     /// UDP, heavy lines in 1,432 bytes.
@@ -96,16 +100,12 @@ impl Workload {
             Recipe { corpus: Corpus::Gunicorn, packing: Packing::Network, contexts: 1_000, tags: true, seed: SEED };
         let heavy = Recipe { corpus: Corpus::Heavy, ..gunicorn };
         let local = |recipe| Recipe { packing: Packing::Local, ..recipe };
+        let single = Recipe { packing: Packing::Single, ..gunicorn };
         let (title, is_unix, recipe, rate) = match self {
-            Workload::Single => {
-                ("UDP, one gunicorn line a datagram", false, Recipe { packing: Packing::Single, ..gunicorn }, 50_000)
-            }
-            Workload::Backends => (
-                "UDP, one gunicorn line a datagram, on to datadog and otlp",
-                false,
-                Recipe { packing: Packing::Single, ..gunicorn },
-                30_000,
-            ),
+            Workload::Single => ("UDP, one gunicorn line a datagram", false, single, 50_000),
+            Workload::SingleSlow => ("UDP, one gunicorn line a datagram", false, single, 10_000),
+            Workload::SingleFast => ("UDP, one gunicorn line a datagram", false, single, 100_000),
+            Workload::Backends => ("UDP, one gunicorn line a datagram, on to datadog and otlp", false, single, 30_000),
             Workload::Packed => ("UDP, 1,432 B, gunicorn", false, gunicorn, 200_000),
             Workload::PackedHeavy => ("UDP, 1,432 B, heavy", false, heavy, 100_000),
             Workload::Unix => ("Unix datagrams, 8 KiB, gunicorn", true, local(gunicorn), 200_000),

@@ -25,7 +25,7 @@ use crate::watch::Watch;
 /// Changes within this time are one wake-up.
 const MERGE: Duration = Duration::from_millis(50);
 /// Most bytes of batches whose outcome is open; then files wait.
-pub(crate) const MOST_IN_FLIGHT: usize = 8 * 1024 * 1024;
+pub(crate) const MOST_IN_FLIGHT: usize = 4 * 1024 * 1024;
 /// So many of them before anything is settled; what is settled is added to it. What is on its way when the process is killed comes
 /// again, and so is never much more than what this life has settled.
 const FIRST_IN_FLIGHT: usize = 256 * 1024;

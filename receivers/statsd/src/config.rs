@@ -28,6 +28,10 @@ const MOST_CONTEXTS: usize = 100_000_000;
 /// What a series of four tags takes with its point on the way to the exporters: by `docs/benchmarks.md`, 100,000 series make
 /// the process 86 MiB larger.
 const BYTES_A_SERIES: u64 = 900;
+const DEFAULT_CONTEXTS: usize = 200_000;
+/// What memory is reserved for where nobody has set a bound: more than nearly everybody has. For the default, a container of
+/// 256 MiB would be too small, and most processes never come near it.
+const USUAL_CONTEXTS: usize = 20_000;
 
 /// Settings of the `statsd` receiver.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -64,8 +68,8 @@ pub struct StatsdConfig {
     /// in whole windows; `0s` switches it off.
     pub counter_expiry: Duration,
     /// How many series (name, type, tags and host) are known at once, at least 1. Lines of further ones are dropped with
-    /// the reason `context_limit`. A series takes about half a kilobyte, and 900 bytes with its point on the way, which
-    /// counts in `service.memory_limit`: set fewer where the process has little memory.
+    /// the reason `context_limit`. A series takes about half a kilobyte, and 900 bytes with its point on the way. What is
+    /// set here is reserved of `service.memory_limit`; the default is a safety net, and reserves 20,000 series.
     pub max_contexts: usize,
     /// How much memory the values of histograms, timers, distributions and sets may take in a window, at least `64KiB`. When it
     /// is used up, the series with the most values become sketches, which are exact to 1/128, and the largest sets estimates.
@@ -147,7 +151,7 @@ impl Default for StatsdConfig {
             max_connections: 1_000,
             aggregation_interval: Duration::from_secs(10),
             counter_expiry: Duration::from_secs(300),
-            max_contexts: 200_000,
+            max_contexts: DEFAULT_CONTEXTS,
             max_sample_bytes: ByteSize::bytes(DEFAULT_SAMPLE_BYTES),
             socket_buffer_size: ByteSize::default(),
             max_datagram_bytes: ByteSize::bytes(LARGEST_DATAGRAM),
@@ -182,7 +186,8 @@ impl ComponentType for StatsdConfig {
 
 impl ReceiverConfig for StatsdConfig {
     fn memory(&self) -> ByteSize {
-        let series = (self.max_contexts as u64).saturating_mul(BYTES_A_SERIES);
+        let contexts = if self.max_contexts == DEFAULT_CONTEXTS { USUAL_CONTEXTS } else { self.max_contexts };
+        let series = (contexts as u64).saturating_mul(BYTES_A_SERIES);
         ByteSize::bytes(self.max_sample_bytes.as_bytes().saturating_add(series))
     }
 
@@ -282,7 +287,7 @@ mod tests {
 
     #[test]
     fn the_memory_asked_for_is_what_series_and_samples_may_take() {
-        assert_eq!(StatsdConfig::default().memory(), ByteSize::bytes((16 << 20) + 200_000 * BYTES_A_SERIES));
+        assert_eq!(StatsdConfig::default().memory(), ByteSize::bytes((16 << 20) + 20_000 * BYTES_A_SERIES));
         let small = StatsdConfig { max_contexts: 1_000, max_sample_bytes: ByteSize::mib(1), ..StatsdConfig::default() };
         assert_eq!(small.memory(), ByteSize::bytes((1 << 20) + 1_000 * BYTES_A_SERIES));
     }
