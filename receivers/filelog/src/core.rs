@@ -35,6 +35,7 @@ pub(crate) struct Core {
 }
 
 /// When what is due.
+#[derive(Default)]
 pub(crate) struct Schedule {
     scan: Duration,
     /// True when names have changed.
@@ -42,26 +43,11 @@ pub(crate) struct Schedule {
     last_scan: Option<Duration>,
     left: Duration,
     checkpoint: Duration,
-    /// How long after a write of the checkpoint the next one is due.
+    /// How long after its last write the checkpoint was due again.
     pause: Duration,
     is_told: bool,
     /// True when the checkpoint could not be written the last time.
     store_failed: bool,
-}
-
-impl Default for Schedule {
-    fn default() -> Self {
-        Schedule {
-            scan: Duration::ZERO,
-            rescan: false,
-            last_scan: None,
-            left: Duration::ZERO,
-            checkpoint: Duration::ZERO,
-            pause: FIRST_CHECKPOINT,
-            is_told: false,
-            store_failed: false,
-        }
-    }
 }
 
 /// What a step is to do.
@@ -136,8 +122,8 @@ impl Core {
         // The first step has just written it; the next write is for what is settled first, which comes soon.
         let is_due = !is_first && (self.tailer.has_changes() || self.schedule.store_failed);
         if is_due && (now >= self.schedule.checkpoint || step.checkpoint) {
+            self.schedule.pause = (2 * self.schedule.pause).clamp(FIRST_CHECKPOINT, CHECKPOINT);
             self.schedule.checkpoint = now + self.schedule.pause;
-            self.schedule.pause = (2 * self.schedule.pause).min(CHECKPOINT);
             done.store = self.write_checkpoint(unix).or(done.store);
         }
         done.is_busy = self.tailer.is_busy();
