@@ -64,11 +64,9 @@ impl Gunicorn {
         Ok(answer)
     }
 
-    /// Has it open its log files anew, which logrotate moved away, and waits until they are there.
-    pub fn reopen_logs(&self, logs: &Path) {
-        self.process.signal("USR1");
-        let are_there = || ["access.log", "error.log"].iter().all(|name| logs.join(name).exists()).then_some(());
-        wait_for("the new log files", are_there);
+    /// The id of its master process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// Stops it and waits for its end.
