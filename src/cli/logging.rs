@@ -9,9 +9,11 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Starts logging: hornpipe's own messages from the configured level up, libraries' from warnings up. Coloured on a
+use super::lines::Lines;
+
+/// Starts logging by way of `to`: hornpipe's own messages from the configured level up, libraries' from warnings up. Coloured on a
 /// terminal, unless `NO_COLOR` is set (no-color.org).
-pub fn start(config: &LogsConfig) {
+pub fn start(config: &LogsConfig, to: &Lines) {
     let level = match config.level {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Info => LevelFilter::INFO,
@@ -19,7 +21,8 @@ pub fn start(config: &LogsConfig) {
         LogLevel::Error => LevelFilter::ERROR,
     };
     let targets = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("hornpipe", level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let to = to.clone();
+    let lines = tracing_subscriber::fmt::layer().with_writer(move || to.clone()).with_target(false);
     let layer = match config.encoding {
         LogEncoding::Console => lines.with_ansi(is_coloured()).boxed(),
         LogEncoding::Json => lines.json().flatten_event(true).boxed(),

@@ -4,6 +4,7 @@ mod ask;
 mod check;
 mod components;
 mod health;
+mod lines;
 mod load;
 mod logging;
 mod run;

@@ -14,6 +14,7 @@ use hornpipe_engine::status::{HostStatus, Phase, ProcessFacts, StatusBoard};
 use hornpipe_engine::telemetry::{FinalCounters, SelfTelemetry};
 use hornpipe_engine::{Clock, Sockets};
 
+use super::lines::Lines;
 use super::load::{load_plan, read_plan, say};
 use super::logging;
 use super::signals::{Asked, Signals};
@@ -22,6 +23,9 @@ use super::startup;
 /// Threads that move data: exporters and flushes. Receivers have threads of their own.
 const WORKER_THREADS: usize = 2;
 
+/// How long standard error may take for what is still to be written at the end.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 /// How long our own telemetry may take for its last export.
 const OWN_TELEMETRY_STOP: Duration = Duration::from_secs(1);
 
@@ -29,21 +33,21 @@ const OWN_TELEMETRY_STOP: Duration = Duration::from_secs(1);
 /// configuration again.
 pub fn run(files: &[PathBuf]) -> ExitCode {
     let Some(plan) = load_plan(files) else { return ExitCode::FAILURE };
-    logging::start(&plan.service.telemetry.logs);
-    let sockets = Sockets::inherited(&variable);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build();
-    match runtime {
-        Ok(runtime) => {
-            let code = runtime.block_on(run_plan(plan, files, sockets));
-            // Work that a hanging backend or pipe still holds up is not waited for.
-            runtime.shutdown_background();
-            code
-        }
+    let (lines, runtime) = match Lines::start(std::io::stderr()).and_then(|lines| Ok((lines, runtime?))) {
+        Ok(started) => started,
         Err(error) => {
             say(&format!("error: cannot start: {error}"));
-            ExitCode::FAILURE
+            return ExitCode::FAILURE;
         }
-    }
+    };
+    logging::start(&plan.service.telemetry.logs, &lines);
+    let sockets = Sockets::inherited(&variable);
+    let code = runtime.block_on(run_plan(plan, files, sockets, &lines));
+    // Work that a hanging backend or pipe still holds up is not waited for.
+    runtime.shutdown_background();
+    lines.finish(LAST_LINES);
+    code
 }
 
 /// A variable of this process's environment.
@@ -51,11 +55,11 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-async fn run_plan(plan: Plan, files: &[PathBuf], sockets: Sockets) -> ExitCode {
+async fn run_plan(plan: Plan, files: &[PathBuf], sockets: Sockets, lines: &Lines) -> ExitCode {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => {
-            say(&format!("error: cannot listen for signals: {error}"));
+            lines.say(&format!("error: cannot listen for signals: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -68,7 +72,7 @@ async fn run_plan(plan: Plan, files: &[PathBuf], sockets: Sockets) -> ExitCode {
     let _lock = match lock(&state_directory, &mut signals).await {
         Ok(lock) => lock,
         Err(refusal) => {
-            say(&format!("error: {refusal}"));
+            lines.say(&format!("error: {refusal}"));
             return ExitCode::FAILURE;
         }
     };
@@ -85,7 +89,7 @@ async fn run_plan(plan: Plan, files: &[PathBuf], sockets: Sockets) -> ExitCode {
     let graph = match Graph::build(plan, &environment) {
         Ok(graph) => graph,
         Err(failures) => {
-            say(&failures.to_string());
+            lines.say(&failures.to_string());
             return ExitCode::FAILURE;
         }
     };
@@ -119,7 +123,7 @@ async fn run_plan(plan: Plan, files: &[PathBuf], sockets: Sockets) -> ExitCode {
         () = running.shutdown(service.shutdown_timeout.get()) => true,
         _ = signals.next_stop() => false,
     };
-    say(&FinalCounters::of(&environment.telemetry).to_line());
+    lines.say(&FinalCounters::of(&environment.telemetry).to_line());
     if !finished {
         return ExitCode::FAILURE;
     }

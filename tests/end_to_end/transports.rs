@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hornpipe_engine::testing::FakeDatadog;
+use hornpipe_engine::testing::{FakeDatadog, PATIENCE, eventually};
 
 use crate::support::{Directory, Hornpipe, free_address, hornpipe, metrics_pipeline, mounts};
 
@@ -236,4 +236,36 @@ async fn an_inherited_socket_keeps_its_clients_over_a_restart() {
         assert!(path.exists(), "it is not hornpipe's to remove");
     }
     assert_eq!(backend.sum_as_count("orders", &[]), 23.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standard_error_that_nobody_reads_holds_up_neither_clients_nor_the_end() {
+    let (backend, directory) = (FakeDatadog::start().await, Directory::new());
+    let sockets = SocketDirectory::new("stderr");
+    let path = sockets.path("dsd.socket");
+    let listeners = format!("    listeners:\n{}", listener("unixgram", path.display()));
+    let config = directory.write("pipeline.yaml", &metrics_pipeline(free_address(), &listeners, &[datadog(&backend)]));
+    let (_unread, mut full) = std::io::pipe().unwrap();
+    full.write_all(&[b'x'; 65_536]).unwrap();
+    let mut command = hornpipe();
+    command.args(["run", "--config"]).arg(config).env("HORNPIPE_STATE_DIR", directory.path().join("state"));
+    let mut child = command.stderr(full).spawn().unwrap();
+
+    let client = UnixDatagram::unbound().unwrap();
+    eventually("the socket is there", || client.connect(&path).is_ok()).await;
+    client.set_write_timeout(Some(PATIENCE)).unwrap();
+    // Each line that is no metric is worth a word in the log.
+    for _ in 0..1_000 {
+        client.send(b"orders:1|c\nno metric").unwrap();
+    }
+    let asked = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(asked.success());
+    let mut ended = None;
+    eventually("the end", || {
+        ended = child.try_wait().unwrap();
+        ended.is_some()
+    })
+    .await;
+    assert!(ended.unwrap().success());
+    assert_eq!(backend.sum_as_count("orders", &[]), 1_000.0);
 }
