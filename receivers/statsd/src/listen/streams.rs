@@ -178,7 +178,7 @@ impl Streams {
     /// Ends all connections; `take` sees what they have not completed.
     pub(crate) fn close(&mut self, take: &mut impl FnMut(Piece<'_>)) {
         for (_, connection) in self.connections.drain() {
-            connection.framer.finish(false, take);
+            connection.finish(false, take);
         }
     }
 
@@ -194,7 +194,7 @@ impl Streams {
                 if let Some(mut connection) = self.connections.remove(&token) {
                     // It is closed right after.
                     let _ = self.poll.registry().deregister(connection.stream.source());
-                    connection.framer.finish(matches!(turn, Turn::Closed), take);
+                    connection.finish(matches!(turn, Turn::Closed), take);
                 }
             }
         }
@@ -253,13 +253,21 @@ impl Connection {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Turn::More,
             Err(_) => return Turn::Broken,
         };
-        let peer = self.peer;
-        let mut named = |piece: Piece<'_>| match piece {
-            Piece::Packet { payload, is_cut, .. } => take(Piece::Packet { payload, is_cut, sender: peer }),
-            bad => take(bad),
-        };
-        let makes_sense = self.framer.feed(buffer.get(..length).unwrap_or_default(), &mut named);
+        let makes_sense = self.framer.feed(buffer.get(..length).unwrap_or_default(), &mut named(self.peer, take));
         if makes_sense { Turn::More } else { Turn::Broken }
+    }
+
+    /// It is over, by the client's wish (`complete`) or not.
+    fn finish(self, complete: bool, take: &mut impl FnMut(Piece<'_>)) {
+        self.framer.finish(complete, &mut named(self.peer, take));
+    }
+}
+
+/// What a framer gives, with who sent it.
+fn named(peer: Sender, take: &mut impl FnMut(Piece<'_>)) -> impl FnMut(Piece<'_>) {
+    move |piece| match piece {
+        Piece::Packet { payload, is_cut, .. } => take(Piece::Packet { payload, is_cut, sender: peer }),
+        bad => take(bad),
     }
 }
 
@@ -306,6 +314,23 @@ mod tests {
         clients.truncate(8);
         assert_eq!(drain(&mut streams), ["half:1|c"]);
         assert_eq!(streams.connections(), (8, 0));
+    }
+
+    #[test]
+    fn every_line_has_its_sender_also_one_that_ends_with_the_connection() {
+        let (mut streams, _waker, address) = open(1);
+        let mut client = net::TcpStream::connect(address).unwrap();
+        let local = client.local_addr().unwrap();
+        client.write_all(b"a:1|c\nb:1|c").unwrap();
+        drop(client);
+        let mut seen = Vec::new();
+        let mut take = |piece: Piece<'_>| {
+            if let Piece::Packet { payload, sender, .. } = piece {
+                seen.push((payload.to_vec(), sender.address));
+            }
+        };
+        while streams.receive(false, &mut take).unwrap() > 0 {}
+        assert_eq!(seen, [(b"a:1|c\n".to_vec(), Some(local)), (b"b:1|c".to_vec(), Some(local))]);
     }
 
     #[test]
