@@ -307,6 +307,9 @@ impl Reader {
             }
             Input::Streams(streams) => streams.receive(wait, &mut |piece| intake.piece(piece)),
         };
+        if let Some(failure) = self.input.failure() {
+            self.warn_that_nobody_is_accepted(failure);
+        }
         match received {
             Ok(0) => 0,
             Ok(count) => {
@@ -368,6 +371,19 @@ impl Reader {
                 receiver = self.context.id,
                 "refused a connection: {open} are open, {refused} were refused so far; raise max_connections where clients \
                  need more"
+            );
+        }
+    }
+
+    #[cold]
+    fn warn_that_nobody_is_accepted(&self, error: &io::Error) {
+        if self.error_log.allow(&self.context.clock).is_some() {
+            let (open, _) = self.input.connections();
+            tracing::warn!(
+                receiver = self.context.id,
+                %error,
+                "cannot accept a connection, and tries again; {open} are open, and read{}",
+                way_out_of(error)
             );
         }
     }
@@ -445,7 +461,22 @@ impl Reader {
 
     fn end_window(&mut self, empty: Slab, expired: Vec<u32>) -> Handover {
         note_kernel_drops(&self.input, &self.own, &mut self.kernel_drops);
+        // What is handed over is soon subtracted from what is held.
+        self.publish();
         self.aggregator.swap(empty, expired)
+    }
+}
+
+/// What to do about a connection that cannot be accepted.
+fn way_out_of(error: &io::Error) -> &'static str {
+    // The numbers are the same on all systems that this runs on.
+    match error.raw_os_error() {
+        Some(24) => {
+            "; this process may open no more files (RLIMIT_NOFILE): raise the limit with `ulimit -n`, `--ulimit nofile=…` of \
+             docker, or `LimitNOFILE=` of the systemd unit"
+        }
+        Some(23) => "; the system may open no more files: raise `sysctl fs.file-max`",
+        _ => "",
     }
 }
 

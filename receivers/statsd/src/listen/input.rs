@@ -188,6 +188,14 @@ impl Input {
         }
     }
 
+    /// Why no further client can be accepted for now, if it is so.
+    pub(crate) fn failure(&self) -> Option<&io::Error> {
+        match self {
+            Input::Datagrams(_) => None,
+            Input::Streams(streams) => streams.failure(),
+        }
+    }
+
     /// How often to read at the end, at most.
     pub(crate) fn final_reads(&self) -> usize {
         match self {

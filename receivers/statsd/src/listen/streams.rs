@@ -25,6 +25,9 @@ const FIRST_CONNECTION: usize = 2;
 /// Connections that the system names at once.
 const EVENTS: usize = 256;
 
+/// How long somebody waits who could not be accepted, where no connection has anything meanwhile.
+const PAUSE_BEFORE_ACCEPTING_AGAIN: Duration = Duration::from_millis(100);
+
 /// A listening socket.
 #[derive(Debug)]
 pub(crate) enum Acceptor {
@@ -114,6 +117,8 @@ pub(crate) struct Streams {
     acceptor: Acceptor,
     /// Somebody may be waiting to be accepted.
     may_accept: bool,
+    /// Why somebody could not be, at the last attempt.
+    failure: Option<io::Error>,
     connections: HashMap<Token, Connection>,
     /// Connections that may have something. The system names one once; it stays here until it has been read empty.
     queue: VecDeque<Token>,
@@ -135,6 +140,7 @@ impl Streams {
             acceptor,
             // Some may have come while another receiver had the socket.
             may_accept: true,
+            failure: None,
             connections: HashMap::new(),
             queue: VecDeque::new(),
             next: FIRST_CONNECTION,
@@ -151,11 +157,20 @@ impl Streams {
         (self.connections.len() as u64, self.refused)
     }
 
+    /// Why nobody can be accepted for now, if it is so. Those who wait are tried again, beside the reading.
+    pub(crate) fn failure(&self) -> Option<&io::Error> {
+        self.failure.as_ref()
+    }
+
     /// Accepts whoever waits and reads once from each connection that has something. Returns how many of all these were
     /// there; before it waits, everything is read.
     pub(crate) fn receive(&mut self, wait: bool, take: &mut impl FnMut(Piece<'_>)) -> io::Result<usize> {
-        let has_work = self.may_accept || !self.queue.is_empty();
-        let timeout = if wait && !has_work { None } else { Some(Duration::ZERO) };
+        let timeout = match (wait && self.queue.is_empty(), self.may_accept) {
+            (false, _) => Some(Duration::ZERO),
+            (true, true) if self.failure.is_some() => Some(PAUSE_BEFORE_ACCEPTING_AGAIN),
+            (true, true) => Some(Duration::ZERO),
+            (true, false) => None,
+        };
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(0),
             other => other?,
@@ -172,7 +187,7 @@ impl Streams {
             let Some(token) = self.queue.pop_front() else { break };
             count += self.turn(token, take);
         }
-        Ok(count + self.accept()?)
+        Ok(count + self.accept())
     }
 
     /// Ends all connections; `take` sees what they have not completed.
@@ -201,22 +216,24 @@ impl Streams {
         1
     }
 
-    /// Accepts all that wait. Beyond the limit they are closed at once, so that their clients know.
-    fn accept(&mut self) -> io::Result<usize> {
+    /// Accepts all that wait, as long as the system lets it. Beyond the limit they are closed at once, so that their clients
+    /// know.
+    fn accept(&mut self) -> usize {
         let mut count = 0;
-        while self.may_accept {
+        self.failure = None;
+        while self.may_accept && self.failure.is_none() {
             match self.acceptor.accept() {
                 Ok((stream, peer)) => {
                     count += 1;
-                    self.add(stream, peer)?;
+                    self.failure = self.add(stream, peer).err();
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.may_accept = false,
                 // A client that has gone meanwhile, a signal.
                 Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
-                Err(error) => return Err(error),
+                Err(error) => self.failure = Some(error),
             }
         }
-        Ok(count)
+        count
     }
 
     fn add(&mut self, mut stream: Stream, peer: Sender) -> io::Result<()> {
@@ -348,6 +365,29 @@ mod tests {
         let _third = net::TcpStream::connect(address).unwrap();
         drain(&mut streams);
         assert_eq!(streams.connections(), (1, 1));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn while_nobody_can_be_accepted_the_others_are_read() {
+        let socket = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let broken = socket.try_clone().unwrap();
+        let limits = Limits { largest: 600, connections: 10 };
+        let (mut streams, waker) = Streams::new(Acceptor::tcp(socket).unwrap(), Framing::Newline, limits).unwrap();
+        let mut client = net::TcpStream::connect(address).unwrap();
+        drain(&mut streams);
+        assert!(streams.failure().is_none());
+        // From now on `accept` fails (EINVAL), as it does without a descriptor left.
+        socket2::SockRef::from(&broken).shutdown(net::Shutdown::Both).unwrap();
+        client.write_all(b"a:1|c\nb:1|c\n").unwrap();
+        assert_eq!(drain(&mut streams), ["a:1|c", "b:1|c"]);
+        assert!(streams.failure().is_some());
+        assert_eq!(streams.receive(true, &mut |_| {}).unwrap(), 0, "it waits a while, to try again");
+        client.write_all(b"c:1|c\n").unwrap();
+        assert_eq!(drain(&mut streams), ["c:1|c"]);
+        waker.wake().unwrap();
+        assert_eq!(streams.receive(true, &mut |_| {}).unwrap(), 0);
     }
 
     #[test]
