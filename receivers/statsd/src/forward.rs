@@ -65,6 +65,11 @@ impl Forwarder {
         Ok(Forwarder { target, sent, failed })
     }
 
+    /// The counter of packets that were not copied.
+    pub(crate) fn failures(&self) -> Arc<Counter> {
+        Arc::clone(&self.failed)
+    }
+
     /// Sends a copy. Of a datagram that `is_cut` the last line is left out, which is not whole.
     pub(crate) fn send(&self, payload: &[u8], is_cut: bool) {
         let mut rest = payload;
@@ -75,6 +80,14 @@ impl Forwarder {
             rest = after;
             match self.send_one(packet) {
                 Ok(_) => self.sent.add(1),
+                // Over UDP that is the answer to a packet before, which was counted as sent. This one has not been tried yet,
+                // and where it goes it stands for that one.
+                Err(error) if self.is_udp() && error.kind() == ErrorKind::ConnectionRefused => {
+                    self.failed.add(1);
+                    if self.send_one(packet).is_err() {
+                        self.failed.add(1);
+                    }
+                }
                 Err(_) => self.failed.add(1),
             }
         }
@@ -82,14 +95,21 @@ impl Forwarder {
 
     fn send_one(&self, packet: &[u8]) -> io::Result<usize> {
         match &self.target {
-            Target::Udp(socket) => match socket.send(packet) {
-                // That is the answer to a packet before; this one has not been sent yet.
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => socket.send(packet),
-                other => other,
-            },
+            Target::Udp(socket) => socket.send(packet),
             Target::Unix(socket, path) => socket.send_to(packet, path),
         }
     }
+
+    fn is_udp(&self) -> bool {
+        matches!(self.target, Target::Udp(_))
+    }
+}
+
+/// What to tell of `failures` since it was last told.
+pub(crate) fn news(failures: u64, target: &str) -> String {
+    format!(
+        "{failures} packets could not be copied to forward_to ({target}): look whether a server listens there and keeps up"
+    )
 }
 
 /// True for the target of a Unix socket.
@@ -176,6 +196,26 @@ mod tests {
         missing.send(b"a:1|c", false);
         std::fs::remove_file(&path).unwrap();
         assert_eq!(found.recv(&mut buffer).unwrap(), 5);
+    }
+
+    #[test]
+    fn packets_that_a_closed_port_refuses_are_failures_until_somebody_listens_there() {
+        let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let forwarder = Forwarder::open(&free.to_string(), &[], &telemetry()).unwrap();
+        for _ in 0..10 {
+            forwarder.send(b"a:1|c", false);
+        }
+        let (sent, failed) = (forwarder.sent.get(), forwarder.failed.get());
+        // Only the next packet shows that the last one was refused; a busy machine may tell it later still.
+        assert!(failed > 0 && sent + failed == 10, "{sent} sent, {failed} failed");
+        let other = UdpSocket::bind(free).unwrap();
+        let mut buffer = [0; 16];
+        for expected in ["b:1|c", "c:1|c"] {
+            forwarder.send(expected.as_bytes(), false);
+            let length = other.recv(&mut buffer).unwrap();
+            assert_eq!(&buffer[..length], expected.as_bytes());
+        }
+        assert_eq!(forwarder.sent.get() + forwarder.failed.get(), 12);
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod cut;
 mod event;
 mod flush;
 mod forward;
+mod growth;
 mod guide;
 mod hold;
 mod kernel_drops;

@@ -13,10 +13,11 @@ use crate::StatsdConfig;
 use crate::budget::ValueBudget;
 use crate::contexts::ContextLimit;
 use crate::flush::{Merger, Now};
-use crate::forward::Forwarder;
+use crate::forward::{self, Forwarder};
+use crate::growth::Growth;
 use crate::guide::Silence;
 use crate::hold::GaugeHold;
-use crate::kernel_drops::KernelDrops;
+use crate::kernel_drops;
 use crate::listen::{Limits, Socket};
 use crate::naming::Naming;
 use crate::origin::OriginTags;
@@ -50,6 +51,8 @@ impl StatsdReceiver {
         // What is wrong was said when the settings were validated.
         let mut ignored = Report::new();
         let limit = Arc::new(ContextLimit::new(config.max_contexts));
+        let forward_failures = forwarder.as_ref().map(|forwarder| Growth::since_now(forwarder.failures()));
+        let forward_failures = forward_failures.map(|growth| (growth, config.forward_to.clone()));
         let reader_context = ReaderContext {
             id: context.id.clone(),
             clock: context.clock.clone(),
@@ -72,7 +75,7 @@ impl StatsdReceiver {
             "Sets whose members were estimated in their window because they were too many",
         );
         let packets = packets(&context.telemetry);
-        let kernel_drops = KernelDrops::since_now(&context.telemetry);
+        let kernel_drops = Growth::since_now(kernel_drops::counter(&context.telemetry));
         let scope = Scope {
             name: "hornpipe/statsd".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -94,6 +97,7 @@ impl StatsdReceiver {
             estimated_sets,
             overflow: Overflow::new(),
             kernel_drops,
+            forward_failures,
         })
     }
 }
@@ -132,7 +136,9 @@ struct Running {
     contexts: Arc<Counter>,
     estimated_sets: Arc<Counter>,
     overflow: Overflow,
-    kernel_drops: KernelDrops,
+    kernel_drops: Growth,
+    /// Of packets that could not be copied, with where to.
+    forward_failures: Option<(Growth, String)>,
 }
 
 /// Waits until the open window may be closed.
@@ -152,8 +158,13 @@ impl Running {
         if let Some(hint) = self.silence.hint(now.monotonic, self.packets.get()) {
             tracing::info!(receiver = self.context.id, "{hint}");
         }
-        if let Some(news) = self.kernel_drops.news(&self.context.clock) {
-            tracing::warn!(receiver = self.context.id, "{news}");
+        if let Some(dropped) = self.kernel_drops.news(&self.context.clock) {
+            tracing::warn!(receiver = self.context.id, "{}", kernel_drops::news(dropped));
+        }
+        if let Some((growth, target)) = &mut self.forward_failures
+            && let Some(failures) = growth.news(&self.context.clock)
+        {
+            tracing::warn!(receiver = self.context.id, "{}", forward::news(failures, target));
         }
         outcome
     }
