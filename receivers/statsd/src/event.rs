@@ -12,6 +12,7 @@ use std::time::Duration;
 use hornpipe_engine::Reason;
 use hornpipe_model::{AlertType, Event, EventPriority, Tags, Timestamp};
 
+use crate::parse::split_once;
 use crate::reason;
 use crate::tags::TagSection;
 
@@ -34,15 +35,15 @@ pub(crate) struct ReceivedEvent {
 /// # Errors
 /// [`reason::INVALID_EVENT`] where the lengths are no numbers, fit neither way, or leave no title.
 pub(crate) fn parse(line: &[u8], arrival: Duration) -> Result<ReceivedEvent, Reason> {
-    let text = String::from_utf8_lossy(line);
-    let parts = split(&text).ok_or(reason::INVALID_EVENT)?;
+    let parts = split(line).ok_or(reason::INVALID_EVENT)?;
     if parts.title.is_empty() {
         return Err(reason::INVALID_EVENT);
     }
     let mut event = Event { title: unescape(parts.title), text: unescape(parts.text), ..Event::default() };
     let mut section = TagSection::default();
     let mut host = None;
-    for field in parts.fields.split('|').skip(1) {
+    let fields = String::from_utf8_lossy(parts.fields);
+    for field in fields.split('|').skip(1) {
         if let Some(tags) = field.strip_prefix('#') {
             section = TagSection::parse(tags.as_bytes());
             continue;
@@ -61,40 +62,48 @@ pub(crate) fn parse(line: &[u8], arrival: Duration) -> Result<ReceivedEvent, Rea
     Ok(ReceivedEvent { event, tags: section.tags, arrival, in_characters: parts.in_characters })
 }
 
-/// Where an event's fields begin, in bytes; its end where it has none. Nothing for what is no event, or no text.
+/// Where an event's fields begin, in bytes; its end where it has none. Nothing for what is no event.
 pub(crate) fn fields_start(line: &[u8]) -> Option<usize> {
-    let text = std::str::from_utf8(line).ok()?;
-    Some(text.len() - split(text)?.fields.len())
+    Some(line.len() - split(line)?.fields.len())
 }
 
+/// What the lengths cut a line into. It is bytes until then: the lengths know nothing of the replacement of what is not UTF-8.
 struct Parts<'a> {
-    title: &'a str,
-    text: &'a str,
+    title: &'a [u8],
+    text: &'a [u8],
     /// What follows the text, from its first `|`.
-    fields: &'a str,
+    fields: &'a [u8],
     in_characters: bool,
 }
 
-fn split(line: &str) -> Option<Parts<'_>> {
-    let (lengths, body) = line.strip_prefix("_e{")?.split_once("}:")?;
-    let (title, text) = lengths.split_once(',')?;
+fn split(line: &[u8]) -> Option<Parts<'_>> {
+    let (lengths, from_brace) = split_once(line.strip_prefix(b"_e{")?, b'}')?;
+    let body = from_brace.strip_prefix(b":")?;
+    let (title, text) = std::str::from_utf8(lengths).ok()?.split_once(',')?;
     let (title, text): (usize, usize) = (title.parse().ok()?, text.parse().ok()?);
-    let parts = |title: usize, text_end: usize, in_characters| {
-        let fields = body.get(text_end..)?;
-        let ends_well = fields.is_empty() || fields.starts_with('|');
-        // The byte between title and text is not looked at, as in the Agent.
-        let found = Parts { title: body.get(..title)?, text: body.get(title + 1..text_end)?, fields, in_characters };
-        ends_well.then_some(found)
+    let parts = |title_end: usize, text_end: usize, in_characters| {
+        let (before, fields) = body.split_at_checked(text_end)?;
+        let (title, from_separator) = before.split_at_checked(title_end)?;
+        // Which byte stands between title and text does not matter, as in the Agent, but it is not part of a character.
+        let (_, text) = from_separator.split_first().filter(|(separator, _)| separator.is_ascii())?;
+        let ends_well = fields.is_empty() || fields.starts_with(b"|");
+        ends_well.then_some(Parts { title, text, fields, in_characters })
     };
     let in_bytes = title.checked_add(1)?.checked_add(text).and_then(|end| parts(title, end, false));
     in_bytes.or_else(|| {
-        let byte_of = |characters: usize| body.char_indices().map(|(byte, _)| byte).chain([body.len()]).nth(characters);
+        let starts = || body.iter().enumerate().filter(|(_, byte)| !is_continuation(**byte)).map(|(place, _)| place);
+        let byte_of = |characters: usize| starts().chain([body.len()]).nth(characters);
         parts(byte_of(title)?, byte_of(title.checked_add(1)?.checked_add(text)?)?, true)
     })
 }
 
-fn unescape(text: &str) -> String {
-    text.replace("\\n", "\n")
+/// True for the bytes of a character of UTF-8 behind its first.
+fn is_continuation(byte: u8) -> bool {
+    byte & 0b1100_0000 == 0b1000_0000
+}
+
+fn unescape(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).replace("\\n", "\n")
 }
 
 #[cfg(test)]
@@ -137,6 +146,24 @@ mod tests {
     }
 
     #[test]
+    fn lengths_count_bytes_that_are_not_utf_8_as_they_came() {
+        for (line, title, text) in [
+            (&b"_e{6,1}:Z\xfcrich|x"[..], "Z\u{fffd}rich", "x"),
+            (b"_e{3,1}:\xc3\xa9\xfc|x", "é\u{fffd}", "x"),
+            (b"_e{1,8}:a|d\xc3\xa9j\xc3\xa0 \xe9|p:low", "a", "déjà \u{fffd}"),
+        ] {
+            let received = parse(line, Duration::ZERO).unwrap();
+            assert_eq!((received.event.title.as_str(), received.event.text.as_str()), (title, text));
+            assert!(!received.in_characters);
+            let low = fields_start(line).unwrap() < line.len();
+            assert_eq!(received.event.priority, if low { EventPriority::Low } else { EventPriority::Normal });
+        }
+        let tag = parse(b"_e{1,1}:\xc3\xa9|x|#a:\xff", Duration::ZERO).unwrap();
+        assert_eq!((tag.event.title.as_str(), tag.in_characters), ("é", true));
+        assert_eq!(tag.tags, ["a:\u{fffd}"].into_iter().collect());
+    }
+
+    #[test]
     fn a_backslash_and_n_is_a_line_break_and_a_text_may_hold_bars() {
         let received = parsed("_e{4,11}:a\\nb|one|two\\nx3|p:low");
         assert_eq!((received.event.title.as_str(), received.event.text.as_str()), ("a\nb", "one|two\nx3"));
@@ -157,6 +184,19 @@ mod tests {
         #[test]
         fn no_bytes_make_it_fail(rest in proptest::collection::vec(any::<u8>(), 0..60)) {
             let _ = parse(&[b"_e{".as_slice(), &rest].concat(), Duration::ZERO);
+        }
+
+        #[test]
+        fn bytes_in_any_encoding_come_back_with_what_is_not_utf_8_replaced(
+            title in proptest::collection::vec(0x20_u8.., 1..12),
+            text in proptest::collection::vec(0x20_u8.., 0..20),
+        ) {
+            let head = format!("_e{{{},{}}}:", title.len(), text.len());
+            let line = [head.as_bytes(), &title, b"|", &text, b"|p:low"].concat();
+            let event = parse(&line, Duration::ZERO).unwrap().event;
+            let read = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace("\\n", "\n");
+            prop_assert_eq!((event.title, event.text, event.priority), (read(&title), read(&text), EventPriority::Low));
+            prop_assert_eq!(fields_start(&line), Some(line.len() - b"|p:low".len()));
         }
 
         #[test]
