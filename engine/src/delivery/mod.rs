@@ -44,7 +44,7 @@ use tokio::sync::{Mutex, watch};
 use crate::component::{Admission, Exporter};
 use crate::config::ByteSize;
 use crate::telemetry::{ComponentTelemetry, Counter, Status};
-use crate::{Clock, RateLimit, Reason, Shutdown, ShutdownTrigger};
+use crate::{Clock, RateLimit, Reason, Shutdown, ShutdownTrigger, reason};
 use disk::{Disk, DiskSettings};
 use queue::{Bounds, Levels, Queue};
 use store::FileSystem;
@@ -63,6 +63,9 @@ const SET_ASIDE_FACT: &str = "set aside";
 
 /// How often a repeated problem of one exporter is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long a lane that failed waits before it goes on, so that one that fails at once does not spin.
+const PANIC_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where a delivery is in the process, and what it may use of it.
 #[derive(Clone, Debug)]
@@ -257,10 +260,30 @@ impl Delivery {
     /// [beside that](Exporter::background) ends with it.
     pub async fn run(&self) {
         let active = Arc::clone(&self.active.borrow());
-        let send = async { tokio::join!(self.run_lane(&self.metrics, &active), self.run_lane(&self.logs, &active)) };
+        let send =
+            async { tokio::join!(self.keep_running(&self.metrics, &active), self.keep_running(&self.logs, &active)) };
         tokio::select! {
             _ = send => {}
             () = self.background(&*active.exporter) => {}
+        }
+    }
+
+    /// Runs a lane to its end. A panic costs what was under way, counted, and the lane goes on; what is on disk of it is sent
+    /// after the next start.
+    async fn keep_running(&self, lane: &Lane, active: &Arc<Active>) {
+        while AssertUnwindSafe(self.run_lane(lane, active)).catch_unwind().await.is_err() {
+            let items = lane.queue.lose_in_flight();
+            let counters = self.telemetry.signal(lane.signal);
+            counters.held.subtract(items);
+            counters.dropped(reason::PANIC, items);
+            lane.aside.store(0, Ordering::Relaxed);
+            let text = format!("{} failed (panic) while it sent {}", self.telemetry.identity(), lane.signal);
+            tracing::error!(exporter = self.id(), reason = reason::PANIC, items, "dropped: {text}");
+            self.set_failure(lane.signal, Some(&text));
+            if self.abort.is_requested() {
+                return;
+            }
+            self.clock.sleep(PANIC_PAUSE).await;
         }
     }
 

@@ -141,6 +141,11 @@ impl Queue {
         });
     }
 
+    /// Whoever had what was taken is gone, and that with it; how many items that was.
+    pub fn lose_in_flight(&self) -> u64 {
+        self.change(State::lose_in_flight)
+    }
+
     /// Ends the queue: what is in memory still comes out, nobody waits for room any more.
     pub fn close(&self) {
         self.lock().closed = true;

@@ -58,8 +58,8 @@ enum Next {
     Done(Outcome),
     /// These take its place.
     Split(Vec<Request>, Outcome),
-    /// Another exporter takes over; nothing of it is settled.
-    Open(Vec<u32>),
+    /// Another exporter takes over, or no time is left; nothing of it is settled.
+    Open,
 }
 
 impl<'a> Sender<'a> {
@@ -91,12 +91,13 @@ impl<'a> Sender<'a> {
         let mut open = VecDeque::from([request]);
         let mut attempts = Attempts { data, is_probe, patient };
         while let Some(request) = open.pop_front() {
-            match self.settle(&mut attempts, request).await {
+            let next = AssertUnwindSafe(self.settle(&mut attempts, &request)).catch_unwind().await;
+            match next.unwrap_or_else(|_| self.fail(data, &request)) {
                 Next::Done(outcome) => {
                     sent.worst = sent.worst.max(outcome);
                     sent.is_settled = true;
                 }
-                Next::Open(items) => sent.left.extend(items),
+                Next::Open => sent.left.extend(request.items),
                 Next::Split(parts, outcome) => {
                     sent.worst = sent.worst.max(outcome);
                     for part in parts.into_iter().rev() {
@@ -109,7 +110,7 @@ impl<'a> Sender<'a> {
     }
 
     /// Tries one request again and again.
-    async fn settle(&self, attempts: &mut Attempts<'_>, request: Request) -> Next {
+    async fn settle(&self, attempts: &mut Attempts<'_>, request: &Request) -> Next {
         let (delivery, data) = (self.delivery, attempts.data);
         let retry = &self.active.config.retry_on_failure;
         let mut backoff = Backoff::new(retry);
@@ -117,20 +118,20 @@ impl<'a> Sender<'a> {
         for failures in 1_u32.. {
             self.keep_silence().await;
             if delivery.abort.is_requested() || self.replacement.has_changed().unwrap_or(false) {
-                return Next::Open(request.items);
+                return Next::Open;
             }
-            if let Some(next) = self.without_expired(data, &request).await {
+            if let Some(next) = self.without_expired(data, request).await {
                 return next;
             }
-            let (asked, error) = match self.attempt(&request).await {
-                None => return Next::Open(request.items),
+            let (asked, error) = match self.attempt(request).await {
+                None => return Next::Open,
                 Some(SendOutcome::Delivered { rejected, message }) => {
-                    return Next::Done(self.delivered(data, &request, rejected, &message));
+                    return Next::Done(self.delivered(data, request, rejected, &message));
                 }
-                Some(SendOutcome::TooLarge { error }) => return self.halve(data, &request, &error).await,
+                Some(SendOutcome::TooLarge { error }) => return self.halve(data, request, &error).await,
                 Some(SendOutcome::Permanent { reason, error }) => {
                     self.log_refusal(&error);
-                    return Next::Done(self.drop_items(data, &request, reason, &error));
+                    return Next::Done(self.drop_items(data, request, reason, &error));
                 }
                 Some(SendOutcome::Retryable { after, error }) => (after, error),
                 Some(SendOutcome::Unauthorized { error }) => (None, error),
@@ -139,11 +140,11 @@ impl<'a> Sender<'a> {
             self.pace.failed(now, asked);
             let mut pause = backoff.pause(fastrand::f64(), asked);
             let limit = retry.max_elapsed_time.get();
-            if !retry.enabled || (!limit.is_zero() && now.saturating_sub(started) + pause > limit) {
-                return Next::Done(self.drop_items(data, &request, reason::RETRIES_EXHAUSTED, &error));
+            if !retry.enabled || (!limit.is_zero() && now.saturating_sub(started).saturating_add(pause) > limit) {
+                return Next::Done(self.drop_items(data, request, reason::RETRIES_EXHAUSTED, &error));
             }
             if attempts.is_probe {
-                return Next::Open(request.items);
+                return Next::Open;
             }
             if failures >= STUBBORN {
                 self.ward.stick(attempts.patient, asked.is_none());
@@ -155,7 +156,14 @@ impl<'a> Sender<'a> {
             }
             self.pause(pause).await;
         }
-        Next::Open(request.items)
+        Next::Open
+    }
+
+    /// A panic of our own costs the request.
+    fn fail(&self, data: &Data, request: &Request) -> Next {
+        let error = format!("{} failed (panic) over a request", self.delivery.telemetry.identity());
+        tracing::error!(exporter = self.delivery.id(), "{error}");
+        Next::Done(self.drop_items(data, request, reason::PANIC, &error))
     }
 
     /// Waits while the backend wants to hear nothing, but for a drain.

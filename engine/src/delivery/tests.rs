@@ -50,6 +50,11 @@ impl Exporter for Scripted {
         self.max_age
     }
 
+    fn max_age_of(&self, request: &Request) -> Option<Duration> {
+        assert!(request.body != "13", "scripted");
+        self.max_age
+    }
+
     fn encode(&self, data: &Data, items: &[u32]) -> Encoded {
         let Data::Metrics(batch) = data else { return Encoded::default() };
         let values: Vec<String> = items
@@ -350,9 +355,11 @@ async fn a_panic_costs_its_batch_and_no_other() {
     let bench = Bench::new(scripted([Step::Panic]), |_| {});
     let in_send = bench.offer(&[1.0]).await;
     let in_encode = bench.offer(&[-1.0]).await;
+    let beside = bench.offer(&[13.0]).await;
     let sound = bench.offer(&[2.0]).await;
     assert_eq!(in_send.await, Ok(Outcome::Dropped(reason::PANIC)));
     assert_eq!(in_encode.await, Ok(Outcome::Dropped(reason::PANIC)));
+    assert_eq!(beside.await, Ok(Outcome::Dropped(reason::PANIC)));
     assert_eq!(sound.await, Ok(Outcome::Delivered));
     bench.finish().await;
 }
@@ -403,6 +410,18 @@ async fn with_max_elapsed_time_a_request_is_given_up() {
     let bench = Bench::new(scripted((0..10).map(|_| retryable())), |config| {
         config.retry_on_failure.max_elapsed_time = crate::config::Duration::from_secs(4);
     });
+    let outcome = bench.offer(&[1.0]).await;
+    assert_eq!(outcome.await, Ok(Outcome::Dropped(reason::RETRIES_EXHAUSTED)));
+    bench.finish().await;
+}
+
+#[tokio::test]
+async fn a_pause_longer_than_time_itself_is_as_good_as_any_other() {
+    let endless = SendOutcome::Retryable { after: Some(Duration::MAX), error: "429".to_owned() };
+    let limit = |config: &mut DeliveryConfig| {
+        config.retry_on_failure.max_elapsed_time = crate::config::Duration::from_secs(3600);
+    };
+    let bench = Bench::new(scripted([Step::Answer(endless)]), limit);
     let outcome = bench.offer(&[1.0]).await;
     assert_eq!(outcome.await, Ok(Outcome::Dropped(reason::RETRIES_EXHAUSTED)));
     bench.finish().await;

@@ -233,6 +233,18 @@ impl State {
         self.in_memory.subtract(amount(entry));
     }
 
+    /// Everything in memory is what is queued there.
+    pub(super) fn lose_in_flight(&mut self) -> u64 {
+        let items = self.in_memory.items;
+        (self.memory, self.in_memory) = (0, Amount::default());
+        self.in_flight.clear();
+        for entry in self.ready.iter().chain(&self.tail) {
+            self.memory += entry.bytes();
+            self.in_memory.add(amount(entry));
+        }
+        items - self.in_memory.items
+    }
+
     pub(super) fn land(&mut self, queued: Timestamp) {
         if let Some(index) = self.in_flight.iter().position(|time| *time == queued) {
             self.in_flight.swap_remove(index);

@@ -62,6 +62,20 @@ async fn what_is_being_sent_counts_until_it_is_done() {
 }
 
 #[tokio::test]
+async fn what_was_taken_by_somebody_who_is_gone_counts_no_more() {
+    let queue = queue(2, OnFull::DropOldest);
+    let logs = || Entry::new(crate::testing::numbered_logs(0..5, FIRST), None, FIRST);
+    let two = Bounds { memory: logs().bytes() * 2, ..bounds(1, OnFull::DropOldest) };
+    queue.configure(two);
+    queue.push(logs()).await;
+    queue.push(logs()).await;
+    drop(queue.pop().await);
+    assert_eq!(queue.lose_in_flight(), 5);
+    assert!(queue.push(logs()).await.dropped.is_empty(), "its room is free");
+    assert_eq!(queue.lose_in_flight(), 0);
+}
+
+#[tokio::test]
 async fn the_oldest_is_what_is_being_sent_then_what_waits() {
     let queue = queue(3, OnFull::DropOldest);
     let oldest = |queue: &Queue| {

@@ -24,6 +24,9 @@ struct Backend {
     taken: Mutex<Vec<u64>>,
     attempts: AtomicU32,
     script: Mutex<VecDeque<SendOutcome>>,
+    /// Having taken it, something fails outside of sending.
+    fails_after: Option<u64>,
+    fails_next: AtomicBool,
 }
 
 impl Backend {
@@ -38,6 +41,12 @@ impl Backend {
 
 #[async_trait]
 impl Exporter for Backend {
+    /// Asked, among others, where the queue is shown.
+    fn best_effort(&self) -> bool {
+        assert!(!self.fails_next.swap(false, Ordering::Relaxed), "scripted");
+        false
+    }
+
     fn encode(&self, data: &Data, items: &[u32]) -> Encoded {
         let numbers = numbers_in(data);
         let names: Vec<String> = items.iter().map(|&item| numbers[item as usize].to_string()).collect();
@@ -58,6 +67,7 @@ impl Exporter for Backend {
         if self.is_down.load(Ordering::Relaxed) || is_refused {
             return SendOutcome::Retryable { after: None, error: "503".to_owned() };
         }
+        self.fails_next.store(self.fails_after.is_some_and(|number| numbers.contains(&number)), Ordering::Relaxed);
         self.taken.lock().unwrap().extend(numbers);
         SendOutcome::delivered()
     }
@@ -223,6 +233,22 @@ async fn a_log_is_safe_before_it_is_delivered_and_comes_first_after_a_kill() {
     let _ = life.offer(105..106).await.await;
     life.deliver().await;
     assert_eq!(life.stop().await, (vec![105], 0), "what is delivered does not come again");
+}
+
+#[tokio::test]
+async fn a_panic_beside_sending_ends_no_lane() {
+    let folder = Folder::new();
+    let backend = Backend { fails_after: Some(1), ..Backend::default() };
+    let life = Life::start(&folder.0, Signal::Logs, backend, |_| {});
+    life.until("the queue is open", |life| life.delivery.logs.queue.takes()).await;
+    for number in 0..4 {
+        drop(life.offer(number..number + 1).await);
+    }
+    life.until("it says so", |life| matches!(life.telemetry.status(), Status::Error(text) if text.contains("panic")))
+        .await;
+    life.deliver().await;
+    assert_eq!(life.telemetry.status(), Status::Ok, "it delivers again");
+    assert_eq!(life.stop().await, ((0..4).collect(), 0));
 }
 
 #[tokio::test]
