@@ -8,7 +8,9 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zstd::bulk::Compressor;
-use zstd::zstd_safe::CParameter;
+use zstd::zstd_safe::{CParameter, compress_bound};
+
+use super::body_memory::MAX_SPARE_BYTES;
 
 /// The level that the Datadog Agent uses, too. By the table in `docs/benchmarks.md` a level lower saves a fifth of the time
 /// and makes bodies a fifth larger; level 3 makes some smaller and others larger in up to half more time; from 5 on it
@@ -83,23 +85,34 @@ impl Compression {
     }
 }
 
-/// A context of zstd that is not in use, with its level: to make one takes as long as to compress 100 kB. One serves all
-/// exporters, as they rarely encode at the same time, and rarely at different levels.
-static SPARE: Mutex<Option<(Option<i32>, Compressor<'static>)>> = Mutex::new(None);
+/// What zstd works with.
+struct Zstd {
+    level: Option<i32>,
+    context: Compressor<'static>,
+    /// The body that it made last. It has room for bytes that do not compress at all, of which little is ever touched.
+    body: Vec<u8>,
+}
+
+/// One that is not in use: to make a context takes as long as to compress 100 kB. One serves all exporters, as they rarely encode
+/// at the same time, and rarely at different levels.
+static SPARE: Mutex<Option<Zstd>> = Mutex::new(None);
 
 fn zstd(level: Option<i32>, bytes: &[u8]) -> io::Result<Vec<u8>> {
     let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let mut compressor = match spare.filter(|(of_spare, _)| *of_spare == level) {
-        Some((_, compressor)) => compressor,
-        None => new_compressor(level)?,
+    let mut zstd = match spare.filter(|spare| spare.level == level) {
+        Some(spare) => spare,
+        None => Zstd { level, context: new_compressor(level)?, body: Vec::new() },
     };
-    let compressed = compressor.compress(bytes);
-    *SPARE.lock().unwrap_or_else(PoisonError::into_inner) = Some((level, compressor));
-    // The room was for bytes that do not compress at all; a body may be kept for long.
-    compressed.map(|mut body| {
-        body.shrink_to_fit();
-        body
-    })
+    zstd.body.clear();
+    zstd.body.reserve(compress_bound(bytes.len()));
+    let compressed = zstd.context.compress_to_buffer(bytes, &mut zstd.body);
+    // A body may be kept for long, and so has memory of its own, of its size.
+    let body = compressed.map(|_| zstd.body.as_slice().to_vec());
+    if zstd.body.capacity() > MAX_SPARE_BYTES {
+        zstd.body = Vec::new();
+    }
+    *SPARE.lock().unwrap_or_else(PoisonError::into_inner) = Some(zstd);
+    body
 }
 
 fn new_compressor(level: Option<i32>) -> io::Result<Compressor<'static>> {

@@ -4,6 +4,7 @@
 //! [`Compression`] when it encodes, and posts them. What a status means is the exporter's; what a request that got no
 //! answer died of is in the [`TransportError`].
 
+mod body_memory;
 mod client;
 mod compress;
 mod endpoint;
@@ -17,6 +18,7 @@ mod transport_error;
 mod unverified;
 mod verifier;
 
+pub use body_memory::{give_body_memory, take_body_memory};
 pub use client::HttpClient;
 pub use compress::Compression;
 pub use endpoint::{Endpoint, InvalidEndpoint};

@@ -1,10 +1,9 @@
 //! Puts encoded items together into requests within the intake's limits.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
 use hornpipe_engine::component::{Encoded, Reason, Request, reason};
-use hornpipe_engine::http::Compression;
+use hornpipe_engine::http::{Compression, give_body_memory, take_body_memory};
 use hornpipe_model::Signal;
 
 /// How a route's body is put together and how much of it the intake takes.
@@ -26,13 +25,6 @@ pub(crate) struct Layout {
     /// Most points of a body; of logs and events records.
     pub(crate) max_points: usize,
 }
-
-/// The memory of a body before compression while none is in the making: the system takes longer to hand out a megabyte
-/// anew than it takes to write it. One serves all exporters, as they rarely encode at the same time.
-static SPARE: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-
-/// A body that was larger than this is not kept: 1,000 long records fit.
-const MAX_SPARE_BYTES: usize = 4 << 20;
 
 /// Requests of one route in the making. All bytes of one item go into one request.
 pub(crate) struct Payloads {
@@ -74,7 +66,7 @@ impl Payloads {
     /// Adds an item. `write` appends its bytes and tells how many points they hold, or why there are none.
     pub(crate) fn add(&mut self, item: u32, write: impl FnOnce(&mut Vec<u8>) -> Result<usize, Reason>) {
         if self.buffer.capacity() == 0 {
-            self.buffer = std::mem::take(&mut *SPARE.lock().unwrap_or_else(PoisonError::into_inner));
+            self.buffer = take_body_memory();
         }
         let before = self.buffer.len();
         let is_first = self.pieces.is_empty();
@@ -108,9 +100,7 @@ impl Payloads {
     /// Ends the last request and hands all over.
     pub(crate) fn finish_into(mut self, encoded: &mut Encoded) {
         self.close();
-        if (1..=MAX_SPARE_BYTES).contains(&self.buffer.capacity()) {
-            *SPARE.lock().unwrap_or_else(PoisonError::into_inner) = self.buffer;
-        }
+        give_body_memory(self.buffer);
         encoded.requests.append(&mut self.requests);
         encoded.dropped.extend(self.dropped);
     }

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hashbrown::HashMap;
+use hornpipe_engine::http::take_body_memory;
 use hornpipe_model::{Event, Log, LogBatch, LogSource};
 
 use super::Part;
@@ -125,6 +125,7 @@ impl<'a> OpenPart<'a> {
     fn prepare(&mut self, owner: Owner<'a>) -> usize {
         if self.records.buffer.is_empty() {
             self.front = Envelope::new(&self.batch.resource, &self.batch.scope, owner).bytes();
+            self.records.buffer = take_body_memory();
             self.records.buffer.resize(self.front, 0);
         }
         self.records.buffer.len()
@@ -162,7 +163,7 @@ impl<'a> OpenPart<'a> {
                 place.copy_from_slice(&front);
             }
             group.envelope.put_end(&mut message);
-            return Part { message: Bytes::from(message).slice(start..), items: self.items };
+            return Part { buffer: message, start, items: self.items };
         }
         let len = self.groups.iter().map(|group| field_len(group.envelope.len(group.records.bytes))).sum();
         let mut message = Vec::with_capacity(len);
@@ -172,6 +173,6 @@ impl<'a> OpenPart<'a> {
             });
         }
         debug_assert_eq!(message.len(), len, "a message of another size than computed");
-        Part { message: message.into(), items: self.items }
+        Part { buffer: message, start: 0, items: self.items }
     }
 }

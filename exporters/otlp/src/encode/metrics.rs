@@ -190,7 +190,7 @@ impl<'a> OpenPart<'a> {
             });
         }
         debug_assert_eq!(message.len(), len, "a message of another size than computed");
-        Part { message: message.into(), items: self.items }
+        Part { buffer: message, start: 0, items: self.items }
     }
 
     fn content_len(&self, group: &Group<'_>) -> usize {

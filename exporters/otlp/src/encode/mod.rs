@@ -14,7 +14,7 @@ mod wire;
 
 use bytes::Bytes;
 use hornpipe_engine::component::{Encoded, Request};
-use hornpipe_engine::http::Compression;
+use hornpipe_engine::http::{Compression, give_body_memory};
 use hornpipe_engine::reason;
 use hornpipe_model::{Data, Signal};
 
@@ -27,8 +27,16 @@ const LARGEST_MESSAGE_BYTES: usize = 64 << 20;
 
 /// One message and the items that it carries.
 struct Part {
-    message: Bytes,
+    /// The message from `start` on.
+    buffer: Vec<u8>,
+    start: usize,
     items: Vec<u32>,
+}
+
+impl Part {
+    fn message(&self) -> &[u8] {
+        self.buffer.get(self.start..).unwrap_or_default()
+    }
 }
 
 /// How the messages of one signal become requests.
@@ -58,23 +66,25 @@ impl Encodings {
             Data::Logs(batch) => (Signal::Logs, self.logs, (logs::encode(batch, items, MAX_MESSAGE_BYTES), Vec::new())),
         };
         let (parts, beyond): (Vec<Part>, Vec<Part>) =
-            parts.into_iter().partition(|part| part.message.len() <= LARGEST_MESSAGE_BYTES);
+            parts.into_iter().partition(|part| part.message().len() <= LARGEST_MESSAGE_BYTES);
         let dropped =
             [dropped, beyond.iter().map(|part| (reason::TOO_LARGE, part.items.len() as u64)).collect()].concat();
-        let request =
-            |Part { message, items }| Request { route: encoding.route, signal, body: encoding.body(message), items };
+        let request = |part: Part| {
+            let (body, items) = encoding.body(part);
+            Request { route: encoding.route, signal, body, items }
+        };
         Encoded { requests: parts.into_iter().map(request).collect(), dropped }
     }
 }
 
 impl Encoding {
-    fn body(self, message: Bytes) -> Bytes {
-        let message = match self.compression {
-            Compression::None => message,
-            compression => compression.compress_at(self.level, &message).into(),
-        };
+    /// The body of a part's request, and its items.
+    fn body(self, part: Part) -> (Bytes, Vec<u32>) {
+        // Without compression it is a copy: a body may be kept for long, and so has memory of its own, of its size.
+        let message = self.compression.compress_at(self.level, part.message());
+        give_body_memory(part.buffer);
         if !self.framed {
-            return message;
+            return (message.into(), part.items);
         }
         // gRPC's frame ("Length-Prefixed-Message"): whether the message is compressed, and its length.
         let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES + message.len());
@@ -82,7 +92,7 @@ impl Encoding {
         // Messages are bounded, one item alone by what a queue holds: far below 4 GiB.
         frame.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
         frame.extend_from_slice(&message);
-        frame.into()
+        (frame.into(), part.items)
     }
 }
 

@@ -320,8 +320,8 @@ proptest! {
         let (parts, dropped) = metrics::encode(metrics, &all_items(&data), max_bytes);
         for part in &parts {
             prop_assert!(!part.items.is_empty());
-            prop_assert!(part.items.len() == 1 || part.message.len() <= max_bytes);
-            prop_assert_eq!(&part.message, &reference::encode(&data, &part.items));
+            prop_assert!(part.items.len() == 1 || part.message().len() <= max_bytes);
+            prop_assert_eq!(part.message(), &reference::encode(&data, &part.items));
         }
         let sent: Vec<u32> = parts.iter().flat_map(|part| part.items.iter().copied()).collect();
         prop_assert!(sent.is_sorted_by(|left, right| left < right));

@@ -200,8 +200,8 @@ proptest! {
         let parts = super::super::logs::encode(batch, &all_items(&data), max_bytes);
         for part in &parts {
             prop_assert!(!part.items.is_empty());
-            prop_assert!(part.items.len() == 1 || part.message.len() <= max_bytes);
-            prop_assert_eq!(&part.message, &reference::encode(&data, &part.items));
+            prop_assert!(part.items.len() == 1 || part.message().len() <= max_bytes);
+            prop_assert_eq!(part.message(), &reference::encode(&data, &part.items));
         }
         let sent: Vec<u32> = parts.iter().flat_map(|part| part.items.iter().copied()).collect();
         prop_assert_eq!(sent, all_items(&data));
