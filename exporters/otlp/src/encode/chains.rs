@@ -29,9 +29,17 @@ pub(super) struct Chain {
 impl Chains {
     /// Adds the message that takes the buffer's end from `start` on to a chain.
     pub(super) fn add(&mut self, chain: &mut Chain, start: usize) {
-        let link = self.links.len();
-        self.links.push(Link { message: start..self.buffer.len(), next: None });
         chain.bytes += self.buffer.len() - start;
+        let link = self.links.len();
+        // Behind one of the same owner it is one piece with that.
+        if let (Some(last), Some(before)) = (chain.last, self.links.last_mut())
+            && last + 1 == link
+            && before.message.end == start
+        {
+            before.message.end = self.buffer.len();
+            return;
+        }
+        self.links.push(Link { message: start..self.buffer.len(), next: None });
         match chain.last.and_then(|last| self.links.get_mut(last)) {
             Some(last) => last.next = Some(link),
             None => chain.first = Some(link),
@@ -39,7 +47,7 @@ impl Chains {
         chain.last = Some(link);
     }
 
-    /// A chain's messages, in order.
+    /// A chain's messages, in order; some of them in one piece.
     pub(super) fn messages(&self, chain: Chain) -> impl Iterator<Item = &[u8]> {
         let mut next = chain.first;
         std::iter::from_fn(move || {

@@ -25,8 +25,13 @@ pub(super) fn encode(batch: &LogBatch, items: &[u32], max_bytes: usize) -> Vec<P
     for &item in items {
         let Some(log) = batch.records.get(item as usize) else { continue };
         source.turn_to(log);
-        let owner = source.owner_of(log);
-        let (mut start, mut place) = (open.prepare(owner), open.place(owner));
+        let host = Event::host_of(log);
+        let owner = source.owner.at(host);
+        let mut start = open.prepare(owner);
+        let mut place = match source.group.filter(|_| host.is_none()) {
+            Some(group) => Place::Known(group),
+            None => open.place(owner),
+        };
         put_record(&mut open.records.buffer, Envelope::CONTENT, log, &source.attributes);
         let record = open.records.buffer.len() - start;
         if !open.items.is_empty() && open.bytes + record + place.bytes() > max_bytes {
@@ -35,6 +40,7 @@ pub(super) fn encode(batch: &LogBatch, items: &[u32], max_bytes: usize) -> Vec<P
             open.records.move_to(&mut next.records, start);
             parts.push(std::mem::replace(&mut open, next).close());
             (start, place) = (there, open.place(owner));
+            source.group = None;
         }
         if open.items.is_empty() {
             // The others are probably as long: that saves moving the buffer as it grows.
@@ -42,7 +48,10 @@ pub(super) fn encode(batch: &LogBatch, items: &[u32], max_bytes: usize) -> Vec<P
         }
         open.bytes += record + place.bytes();
         open.items.push(item);
-        open.add(place, owner, start);
+        let group = open.add(place, owner, start);
+        if host.is_none() {
+            source.group = Some(group);
+        }
     }
     if !open.items.is_empty() {
         parts.push(open.close());
@@ -56,6 +65,8 @@ struct Source<'a> {
     last: Option<&'a Arc<LogSource>>,
     attributes: SourceAttributes<'a>,
     owner: Owner<'a>,
+    /// Where the owner's records go in the open message, once that is known.
+    group: Option<usize>,
 }
 
 impl<'a> Source<'a> {
@@ -64,11 +75,8 @@ impl<'a> Source<'a> {
             self.attributes = SourceAttributes::new(&log.source);
             self.owner = Owner::of_source(&log.source);
             self.last = Some(&log.source);
+            self.group = None;
         }
-    }
-
-    fn owner_of(&self, log: &'a Log) -> Owner<'a> {
-        self.owner.at(Event::host_of(log))
     }
 }
 
@@ -139,7 +147,8 @@ impl<'a> OpenPart<'a> {
         }
     }
 
-    fn add(&mut self, place: Place<'a>, owner: Owner<'a>, start: usize) {
+    /// Adds the record that takes the buffer's end from `start` on; its group.
+    fn add(&mut self, place: Place<'a>, owner: Owner<'a>, start: usize) -> usize {
         let group = match place {
             Place::Known(group) => group,
             Place::New(envelope) => {
@@ -151,6 +160,7 @@ impl<'a> OpenPart<'a> {
         if let Some(group) = self.groups.get_mut(group) {
             self.records.add(&mut group.records, start);
         }
+        group
     }
 
     fn close(mut self) -> Part {

@@ -42,6 +42,20 @@ pub(super) fn put_header(buffer: &mut Vec<u8>, field: Field, content: usize) {
     put_varint(buffer, content as u64);
 }
 
+/// The same in place, which has its very length.
+fn fill_header(place: &mut [u8], field: Field, content: usize) {
+    let Some((tag, length)) = place.split_first_mut() else { return };
+    *tag = field << 3 | BYTES;
+    let mut left = content;
+    for byte in length.iter_mut() {
+        *byte = left as u8 | 0x80;
+        left >>= 7;
+    }
+    if let Some(last) = length.last_mut() {
+        *last &= 0x7f;
+    }
+}
+
 /// A message as a field, whose content `put` writes: it is written first, as its length stands in front of it, and moved
 /// where the header is not as long as that of `expected` bytes. Nothing is left of a message that fails.
 pub(super) fn put_message<T, E>(
@@ -66,10 +80,8 @@ pub(super) fn put_message<T, E>(
         buffer.copy_within(start + reserved..end, start + header);
         buffer.truncate(start + header + content);
     }
-    let mut front = Vec::with_capacity(header);
-    put_header(&mut front, field, content);
     if let Some(place) = buffer.get_mut(start..start + header) {
-        place.copy_from_slice(&front);
+        fill_header(place, field, content);
     }
     result
 }

@@ -189,10 +189,24 @@ fn any_log() -> impl Strategy<Value = Log> {
     )
 }
 
+/// Records of which some have the source of the one before.
+fn any_neighbours() -> impl Strategy<Value = Vec<Log>> {
+    proptest::collection::vec((any_log(), any::<bool>()), 0..60).prop_map(|drawn| {
+        let mut records: Vec<Log> = Vec::new();
+        for (mut record, is_neighbour) in drawn {
+            if let Some(before) = records.last().filter(|_| is_neighbour) {
+                record.source = Arc::clone(&before.source);
+            }
+            records.push(record);
+        }
+        records
+    })
+}
+
 proptest! {
     #[test]
     fn parts_hold_each_record_once_and_keep_the_limit(
-        records in proptest::collection::vec(any_log(), 0..60),
+        records in any_neighbours(),
         max_bytes in 900_usize..5_000,
     ) {
         let data = logs(records);
