@@ -22,7 +22,7 @@ pub(super) async fn gather(
             let together = size(&first, config) + size(next, config);
             first.goes_with(next) && (config.max_size == 0 || together <= config.max_size)
         };
-        if let Some(next) = queue.pop_if(fits) {
+        if let Some(next) = queue.pop_for(fits) {
             first.merge(next);
             continue;
         }

@@ -56,7 +56,7 @@ pub(super) struct Entry {
     pub open: Option<Vec<u32>>,
     /// The worst outcome of the items that are settled.
     pub worst: Outcome,
-    /// When the oldest of it was queued.
+    /// When the first of it was queued.
     pub queued: Timestamp,
     pub parts: Vec<Part>,
     bytes: usize,
@@ -135,7 +135,6 @@ impl Entry {
             }
         }
         self.worst = self.worst.max(other.worst);
-        self.queued = self.queued.min(other.queued);
         self.bytes += other.bytes;
         self.parts.extend(other.parts);
     }

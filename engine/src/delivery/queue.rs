@@ -90,6 +90,7 @@ impl Queue {
             {
                 let mut state = self.lock();
                 if let Some(entry) = state.take_ready(|_| true) {
+                    state.in_flight.push(entry.queued);
                     return Some(entry);
                 }
                 if state.closed {
@@ -101,8 +102,9 @@ impl Queue {
         }
     }
 
-    /// Takes the oldest entry where there is one in memory and `wanted` says yes to it.
-    pub fn pop_if(&self, wanted: impl FnOnce(&Entry) -> bool) -> Option<Entry> {
+    /// Takes the oldest entry where there is one in memory and `wanted` says yes to it, for one that was taken before it: they
+    /// travel as one from now on.
+    pub fn pop_for(&self, wanted: impl FnOnce(&Entry) -> bool) -> Option<Entry> {
         self.lock().take_ready(wanted)
     }
 

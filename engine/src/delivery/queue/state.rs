@@ -19,7 +19,7 @@ pub(in crate::delivery) struct State {
     pub tail: VecDeque<Entry>,
     /// Bytes in memory: ready, tail and in flight.
     pub(super) memory: usize,
-    /// When what is being sent was queued.
+    /// When what is being sent was queued, once for what travels as one.
     pub(super) in_flight: Vec<Timestamp>,
     /// Everything in memory, in flight too.
     pub(super) in_memory: Amount,
@@ -155,7 +155,6 @@ impl State {
             return None;
         }
         let entry = self.ready.pop_front()?;
-        self.in_flight.push(entry.queued);
         self.ask_for_more();
         Some(entry)
     }

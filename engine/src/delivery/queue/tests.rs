@@ -101,6 +101,24 @@ async fn the_oldest_is_what_is_being_sent_then_what_waits() {
 }
 
 #[tokio::test]
+async fn of_entries_that_travel_as_one_nothing_stays_behind() {
+    let queue = queue(3, OnFull::DropOldest);
+    // The second one was queued before the first, as far as the clock knows.
+    for seconds in [1_000, 990, 1_010] {
+        let mut entry = entry("a");
+        entry.queued = Timestamp::from_secs(seconds);
+        queue.push(entry).await;
+    }
+    let mut sending = queue.pop().await.unwrap();
+    while let Some(next) = queue.pop_for(|next| sending.goes_with(next)) {
+        sending.merge(next);
+    }
+    assert_eq!(sending.parts.len(), 3);
+    queue.finish(&sending);
+    queue.show(|levels| assert_eq!(levels, Levels::default()));
+}
+
+#[tokio::test]
 async fn block_waits_for_room_and_close_ends_the_wait() {
     let queue = Arc::new(queue(1, OnFull::Block));
     queue.push(entry("a")).await;
