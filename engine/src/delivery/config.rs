@@ -1,5 +1,7 @@
 //! Queue, retry and timeout options, the same for every exporter.
 
+use std::time;
+
 use hornpipe_model::Signal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -190,10 +192,21 @@ pub struct RetryConfig {
     pub randomization_factor: f64,
     /// Factor by which the pause grows with each failure, at least 1.
     pub multiplier: f64,
-    /// Longest pause.
+    /// Longest pause. What a backend asks for (`Retry-After`) is kept to even where it is longer, up to 5m.
     pub max_interval: Duration,
     /// Time after which a request is given up; 0 means never: then the queue's bound and `max_age` decide.
     pub max_elapsed_time: Duration,
+}
+
+/// Longest pause that a backend is granted, unless our own longest is longer. With one that asks for hours, by mistake or in
+/// malice, an outage would go on long after it is over.
+const LONGEST_GRANTED: time::Duration = time::Duration::from_secs(300);
+
+impl RetryConfig {
+    /// As much of a pause that a backend asks for as it is granted.
+    pub fn granted(&self, asked: time::Duration) -> time::Duration {
+        asked.min(LONGEST_GRANTED.max(self.max_interval.get()))
+    }
 }
 
 impl Default for RetryConfig {

@@ -41,13 +41,12 @@ impl Pace {
         self.lock().consumers
     }
 
-    /// When the next entry may be sent, on the monotonic clock.
+    /// When the next entry may be prepared, on the monotonic clock.
     pub fn next(&self) -> Duration {
-        let state = self.lock();
-        state.next.max(state.silent_until)
+        self.lock().next
     }
 
-    /// Until when the backend asked for silence.
+    /// Until when the backend asked for silence: no request is sent before.
     pub fn silent_until(&self) -> Duration {
         self.lock().silent_until
     }
@@ -122,6 +121,6 @@ mod tests {
         let pace = Pace::new(10);
         pace.failed(NOW, Some(Duration::from_secs(120)));
         pace.failed(NOW, Some(Duration::from_secs(3)));
-        assert_eq!((pace.next(), pace.silent_until()), (Duration::from_secs(220), Duration::from_secs(220)));
+        assert_eq!(pace.silent_until(), Duration::from_secs(220));
     }
 }

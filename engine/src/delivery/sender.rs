@@ -20,6 +20,9 @@ use crate::{Outcome, RateLimit, Reason, reason};
 /// Longest pause between attempts once the exporter is asked to drain.
 const DRAIN_PAUSE: Duration = Duration::from_secs(1);
 
+/// Shortest wait for an item to grow too old: what remains of a request is encoded again each time.
+const EXPIRY_STEP: Duration = Duration::from_secs(1);
+
 /// Sends the requests of one queue, and remembers what it told the operator.
 pub(super) struct Sender<'a> {
     delivery: &'a Delivery,
@@ -116,12 +119,11 @@ impl<'a> Sender<'a> {
         let mut backoff = Backoff::new(retry);
         let started = delivery.clock.monotonic();
         for failures in 1_u32.. {
-            self.keep_silence().await;
+            if let Some(next) = self.keep_silence(data, request).await {
+                return next;
+            }
             if delivery.abort.is_requested() || self.replacement.has_changed().unwrap_or(false) {
                 return Next::Open;
-            }
-            if let Some(next) = self.without_expired(data, request).await {
-                return next;
             }
             let (asked, error) = match self.attempt(request).await {
                 None => return Next::Open,
@@ -137,8 +139,10 @@ impl<'a> Sender<'a> {
                 Some(SendOutcome::Unauthorized { error }) => (None, error),
             };
             let now = delivery.clock.monotonic();
+            let asked = asked.map(|asked| retry.granted(asked));
             self.pace.failed(now, asked);
-            let mut pause = backoff.pause(fastrand::f64(), asked);
+            let own_pause = backoff.pause(fastrand::f64());
+            let mut pause = own_pause.max(asked.unwrap_or_default());
             let limit = retry.max_elapsed_time.get();
             if !retry.enabled || (!limit.is_zero() && now.saturating_sub(started).saturating_add(pause) > limit) {
                 return Next::Done(self.drop_items(data, request, reason::RETRIES_EXHAUSTED, &error));
@@ -154,7 +158,8 @@ impl<'a> Sender<'a> {
             } else {
                 self.note_failure(request.signal, &error, pause);
             }
-            self.pause(pause).await;
+            // What the backend asked for beyond that is silence, which comes next.
+            self.pause(pause.min(own_pause.max(retry.max_interval.get()))).await;
         }
         Next::Open
     }
@@ -166,18 +171,26 @@ impl<'a> Sender<'a> {
         Next::Done(self.drop_items(data, request, reason::PANIC, &error))
     }
 
-    /// Waits while the backend wants to hear nothing, but for a drain.
-    async fn keep_silence(&self) {
+    /// Waits while the backend wants to hear nothing, but for a drain. What grows too old meanwhile, or is so already, is dropped:
+    /// then the rest takes the request's place.
+    async fn keep_silence(&self, data: &Data, request: &Request) -> Option<Next> {
         let delivery = self.delivery;
-        let until = self.pace.silent_until();
-        if until <= delivery.clock.monotonic() || delivery.drain.is_requested() {
-            return;
-        }
         let mut replacement = self.replacement.clone();
-        tokio::select! {
-            () = delivery.clock.sleep_until(until) => {}
-            () = delivery.drain.requested() => {}
-            _ = replacement.changed() => {}
+        loop {
+            if let Some(next) = self.without_expired(data, request).await {
+                return Some(next);
+            }
+            let until = self.pace.silent_until();
+            let now = delivery.clock.monotonic();
+            if until <= now || delivery.drain.is_requested() || replacement.has_changed().unwrap_or(false) {
+                return None;
+            }
+            let expired = self.time_left(data, request).map_or(until, |left| now.saturating_add(left.max(EXPIRY_STEP)));
+            tokio::select! {
+                () = delivery.clock.sleep_until(until.min(expired)) => {}
+                () = delivery.drain.requested() => {}
+                _ = replacement.changed() => return None,
+            }
         }
     }
 
@@ -223,13 +236,24 @@ impl<'a> Sender<'a> {
         }
     }
 
+    /// The age at which items of a request are dropped, if there is one. To keep data for longer than the backend takes it would
+    /// be to lose it without counting it.
+    fn max_age(&self, request: &Request) -> Option<Duration> {
+        let set = self.active.config.sending_queue.max_age.map(|age| age.get());
+        set.into_iter().chain(self.active.exporter.max_age_of(request)).min()
+    }
+
+    /// How long it takes until the first item of a request is too old.
+    fn time_left(&self, data: &Data, request: &Request) -> Option<Duration> {
+        let max_age = self.max_age(request)?;
+        let oldest = request.items.iter().map(|item| data.item_time(*item)).min()?;
+        Some(max_age.saturating_sub(self.delivery.clock.unix().since(oldest)))
+    }
+
     /// Drops the items that the backend would no longer take; `None` when there are none.
     async fn without_expired(&self, data: &Data, request: &Request) -> Option<Next> {
         let delivery = self.delivery;
-        let set = self.active.config.sending_queue.max_age.map(|age| age.get());
-        let accepted = self.active.exporter.max_age_of(request);
-        // To keep data for longer than the backend takes it would be to lose it without counting it.
-        let max_age = set.into_iter().chain(accepted).min()?;
+        let max_age = self.max_age(request)?;
         let now = delivery.clock.unix();
         let is_old = |item: &u32| now.since(data.item_time(*item)) > max_age;
         if !request.items.iter().any(is_old) {

@@ -416,10 +416,36 @@ async fn with_max_elapsed_time_a_request_is_given_up() {
 }
 
 #[tokio::test]
+async fn what_grows_too_old_while_the_backend_wants_silence_is_dropped_meanwhile() {
+    let silent = SendOutcome::Retryable { after: Some(Duration::from_secs(100_000)), error: "429".to_owned() };
+    let max_age = Some(Duration::from_secs(60));
+    let bench = Bench::new(Scripted { max_age, ..scripted([Step::Answer(silent)]) }, |_| {});
+    let first = bench.offer_at(&[1.0], Timestamp::from_secs(NOW.as_secs() - 30)).await;
+    let second = bench.offer_at(&[2.0], NOW).await;
+    let young = bench.offer_at(&[3.0], Timestamp::from_secs(NOW.as_secs() + 3_000)).await;
+    bench.until(|bench| matches!(bench.telemetry.status(), Status::Error(_))).await;
+    let dropped = |bench: &Bench| bench.telemetry.signal(Signal::Metrics).dropped_for(reason::TOO_OLD);
+    for (seconds, expected) in [(29, 0), (2, 1), (28, 1), (2, 2)] {
+        bench.clock.advance(Duration::from_secs(seconds)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(dropped(&bench), expected);
+    }
+    for old in [first, second] {
+        assert_eq!(old.await, Ok(Outcome::Dropped(reason::TOO_OLD)));
+    }
+    bench.clock.advance(Duration::from_secs(300 - 61 - 1)).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(bench.exporter.delivered(), [""; 0], "longer than five minutes nobody is silent");
+    bench.clock.advance(Duration::from_secs(2)).await;
+    assert_eq!(young.await, Ok(Outcome::Delivered));
+    bench.finish().await;
+}
+
+#[tokio::test]
 async fn a_pause_longer_than_time_itself_is_as_good_as_any_other() {
     let endless = SendOutcome::Retryable { after: Some(Duration::MAX), error: "429".to_owned() };
     let limit = |config: &mut DeliveryConfig| {
-        config.retry_on_failure.max_elapsed_time = crate::config::Duration::from_secs(3600);
+        config.retry_on_failure.max_elapsed_time = crate::config::Duration::from_secs(60);
     };
     let bench = Bench::new(scripted([Step::Answer(endless)]), limit);
     let outcome = bench.offer(&[1.0]).await;
