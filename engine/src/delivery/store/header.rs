@@ -6,12 +6,13 @@
 //!  8  sequence    number of the record, u64
 //! 16  items       in the record, u32
 //! 20  checksum    of the record, CRC32C
-//! 24  kind        1: record, 2: the segment's last word
+//! 24  kind        1: record, 2: the segment's last word, 3: its first
 //! 25  zero        3 bytes
 //! 28  checksum    of the 28 bytes before, CRC32C
 //! ```
 //!
-//! All numbers are little endian. The header has a checksum of its own, so that a damaged record is skipped by its length,
+//! All numbers are little endian. The first word holds a random number in place of the checksum, and the last word of the same
+//! segment repeats it: what is in a record may look like a last word, but nobody who wrote it knew that number. The header has a checksum of its own, so that a damaged record is skipped by its length,
 //! and a damaged header by looking for the next sound one.
 
 /// Bytes of a header.
@@ -25,8 +26,11 @@ pub(super) const MAGIC: [u8; 4] = [0xf5, b'h', b'q', 0xc1];
 pub(super) enum Kind {
     /// A record.
     Record,
-    /// Nothing: sequence is the last of the segment, `length` its number of records and `items` their items.
+    /// Nothing: sequence is the last of the segment, `length` its number of records, `items` their items, and `checksum` what it
+    /// is in the segment's `Start`.
     Footer,
+    /// The first record: sequence is that of the segment, `checksum` a random number.
+    Start,
 }
 
 /// A header.
@@ -50,6 +54,7 @@ impl Header {
         bytes[24] = match self.kind {
             Kind::Record => 1,
             Kind::Footer => 2,
+            Kind::Start => 3,
         };
         let checksum = crc32c::crc32c(&bytes[..28]);
         bytes[28..].copy_from_slice(&checksum.to_le_bytes());
@@ -65,6 +70,7 @@ impl Header {
         let kind = match bytes[24] {
             1 => Kind::Record,
             2 => Kind::Footer,
+            3 => Kind::Start,
             _ => return None,
         };
         let sequence = u64::from(word(8)) | u64::from(word(12)) << 32;

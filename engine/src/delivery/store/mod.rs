@@ -72,6 +72,8 @@ struct Segment {
 #[derive(Debug)]
 struct Writer {
     file: Box<dyn StoreFile>,
+    /// What the first word says and the last word will.
+    random: u32,
     last: u64,
     written: Amount,
     /// Bytes that are safe, and what of the unread was written since.
@@ -166,7 +168,7 @@ impl Store {
         if let Some((last, amount)) = segment::read_footer(file.as_ref(), length)?
             && position.below <= first
         {
-            self.next = self.next.max(last + 1);
+            self.next = self.next.max(last.saturating_add(1));
             return Ok(Segment { first, length, unread: amount });
         }
         let mut walk = Walk { offset: 0, length };
@@ -174,7 +176,7 @@ impl Store {
         loop {
             match walk.next(file.as_ref())? {
                 Found::Record(header) | Found::Torn(header) => {
-                    self.next = self.next.max(header.sequence + 1);
+                    self.next = self.next.max(header.sequence.saturating_add(1));
                     if !position.is_done(header.sequence) {
                         unread.add(Amount { records: 1, items: u64::from(header.items) });
                     }
@@ -229,9 +231,12 @@ impl Store {
         if self.writer.is_none() {
             let file = self.files.create(&self.path(sequence))?;
             self.directory_changed = true;
-            self.segments.push_back(Segment { first: sequence, length: 0, unread: Amount::default() });
+            let random = segment::random();
+            let start = segment::start(sequence, random);
+            self.segments.push_back(Segment { first: sequence, length: start.len() as u64, unread: Amount::default() });
             let (written, unread_since) = (Amount::default(), Amount::default());
-            self.writer = Some(Writer { file, last: sequence, written, safe: 0, unread_since });
+            let writer = Writer { file, random, last: sequence, written, safe: 0, unread_since };
+            self.writer.insert(writer).file.write_at(&start, 0)?;
         }
         let is_all_given = self.unread().records == 0;
         debug_assert!(is_all_given || !given, "what is given out goes on where it ended");
@@ -425,7 +430,7 @@ impl Store {
     /// Ends the segment that is being written with a last word, and commits it.
     fn close_segment(&mut self) -> io::Result<()> {
         if let (Some(writer), Some(segment)) = (&self.writer, self.segments.back_mut())
-            && let Some(footer) = segment::footer(writer.last, writer.written)
+            && let Some(footer) = segment::footer(writer.last, writer.written, writer.random)
         {
             writer.file.write_at(&footer, segment.length)?;
             segment.length += footer.len() as u64;

@@ -1,5 +1,6 @@
 //! A segment's file: records one after another, each behind its header.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 
 use super::filesystem::StoreFile;
@@ -57,9 +58,17 @@ impl Walk {
         }
         let read = file.read_at(&mut bytes, self.offset)?;
         match Header::from_bytes(&bytes).filter(|_| read == header::LENGTH) {
-            Some(Header { kind: Kind::Footer, .. }) => {
+            Some(Header { kind: Kind::Start, .. }) if self.offset == 0 => {
+                self.offset = header::LENGTH as u64;
+                self.next(file)
+            }
+            Some(Header { kind: Kind::Footer, .. }) if left == header::LENGTH as u64 => {
                 self.offset = self.length;
                 Ok(Found::End)
+            }
+            Some(Header { kind: Kind::Start | Kind::Footer, .. }) => {
+                self.offset += header::LENGTH as u64;
+                Ok(Found::Damage)
             }
             Some(found) => {
                 let end = self.offset + (header::LENGTH as u64) + u64::from(found.length);
@@ -120,18 +129,36 @@ pub(super) fn seal_record(buffer: &mut [u8], sequence: u64, items: u32) -> io::R
     Ok(())
 }
 
-/// The last word of a segment, which says what is in it.
-pub(super) fn footer(last: u64, amount: Amount) -> Option<[u8; header::LENGTH]> {
-    let length = u32::try_from(amount.records).ok()?;
-    let items = u32::try_from(amount.items).ok()?;
-    Some(Header { kind: Kind::Footer, length, sequence: last, items, checksum: 0 }.to_bytes())
+/// A number that nobody can guess.
+pub(super) fn random() -> u32 {
+    RandomState::new().hash_one(0) as u32
 }
 
-/// What a segment's last word says, where it has one: its last sequence number and what is in it.
+/// The first word of a segment.
+pub(super) fn start(first: u64, random: u32) -> [u8; header::LENGTH] {
+    Header { kind: Kind::Start, length: 0, sequence: first, items: 0, checksum: random }.to_bytes()
+}
+
+/// The last word of a segment, which says what is in it; `random` is what its first word says.
+pub(super) fn footer(last: u64, amount: Amount, random: u32) -> Option<[u8; header::LENGTH]> {
+    let length = u32::try_from(amount.records).ok()?;
+    let items = u32::try_from(amount.items).ok()?;
+    Some(Header { kind: Kind::Footer, length, sequence: last, items, checksum: random }.to_bytes())
+}
+
+/// What a segment's last word says, where it has one: its last sequence number and what is in it. A segment without a first
+/// word, as earlier releases wrote them, has to be walked over: its last bytes may be those of a record.
 pub(super) fn read_footer(file: &dyn StoreFile, length: u64) -> io::Result<Option<(u64, Amount)>> {
-    let mut bytes = [0; header::LENGTH];
+    let header_at = |offset: u64, kind: Kind| -> io::Result<Option<Header>> {
+        let mut bytes = [0; header::LENGTH];
+        let read = file.read_at(&mut bytes, offset)?;
+        Ok(Header::from_bytes(&bytes).filter(|found| read == header::LENGTH && found.kind == kind))
+    };
     let Some(offset) = length.checked_sub(header::LENGTH as u64) else { return Ok(None) };
-    let read = file.read_at(&mut bytes, offset)?;
-    let found = Header::from_bytes(&bytes).filter(|found| read == header::LENGTH && found.kind == Kind::Footer);
-    Ok(found.map(|found| (found.sequence, Amount { records: u64::from(found.length), items: u64::from(found.items) })))
+    let Some(start) = header_at(0, Kind::Start)? else { return Ok(None) };
+    let footer = header_at(offset, Kind::Footer)?;
+    let is_its_own = |found: &Header| found.checksum == start.checksum && found.length > 0;
+    Ok(footer
+        .filter(is_its_own)
+        .map(|found| (found.sequence, Amount { records: u64::from(found.length), items: u64::from(found.items) })))
 }

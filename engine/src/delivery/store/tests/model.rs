@@ -44,6 +44,16 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
     proptest::collection::vec(action, 0..120)
 }
 
+/// What a record may end with so that it looks like words of a segment.
+fn lie(size: usize) -> Vec<u8> {
+    match size % 5 {
+        0 => segment::footer(1, Amount::default(), 0).unwrap().to_vec(),
+        1 => segment::footer(u64::MAX, Amount { records: 1, items: 3 }, 7).unwrap().to_vec(),
+        2 => segment::start(1, 7).to_vec(),
+        _ => Vec::new(),
+    }
+}
+
 /// What the store should hold.
 #[derive(Default)]
 struct Model {
@@ -106,7 +116,8 @@ impl Bench {
         match action {
             Action::Append { size } => {
                 self.appends += 1;
-                let record = [self.appends as u8].repeat(*size);
+                let mut record = [self.appends as u8].repeat(*size);
+                record.extend(lie(*size));
                 let sequence = self.store().next_sequence();
                 let given = self.appends.is_multiple_of(2) && self.model.unread.is_empty();
                 self.store().append(sequence, 3, given, |buffer| buffer.extend(&record))?;
