@@ -20,17 +20,6 @@ pub struct HttpResponse {
     pub body: Bytes,
 }
 
-impl HttpResponse {
-    /// At most the first `limit` bytes of the body as one line of text, for an error message: what is not UTF-8 is
-    /// replaced, white space and control characters become single spaces.
-    pub fn text(&self, limit: usize) -> String {
-        let start = self.body.get(..limit).unwrap_or(&self.body);
-        let text = String::from_utf8_lossy(start);
-        let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-        words.collect::<Vec<_>>().join(" ")
-    }
-}
-
 /// The body of an answer, as far as it is read.
 pub(super) async fn read_body(mut response: reqwest::Response) -> Bytes {
     let mut body = BytesMut::new();
@@ -40,25 +29,4 @@ pub(super) async fn read_body(mut response: reqwest::Response) -> Bytes {
         body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
     }
     body.freeze()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_body_as_text_is_one_line_and_not_longer_than_wanted() {
-        let cases: [(&[u8], usize, &str); 5] = [
-            (b"{\"errors\":[\"bad\"]}\r\n", 1000, "{\"errors\":[\"bad\"]}"),
-            (b"a\n\n\x1b[31mb\0c", 1000, "a [31mb c"),
-            (b"0123456789", 4, "0123"),
-            ("aé".as_bytes(), 2, "a\u{fffd}"),
-            (b"", 1000, ""),
-        ];
-        for (body, limit, text) in cases {
-            let response =
-                HttpResponse { status: StatusCode::OK, retry_after: None, body: Bytes::copy_from_slice(body) };
-            assert_eq!(response.text(limit), text);
-        }
-    }
 }

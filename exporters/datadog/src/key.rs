@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use hornpipe_engine::component::BuildError;
 use hornpipe_engine::config::Secret;
+use hornpipe_engine::http::Quote;
 use http::HeaderValue;
 
 /// What is wrong with a key that cannot be one.
@@ -25,6 +26,8 @@ pub(crate) struct Key {
     secret: Secret,
     /// As the value of its header.
     header: HeaderValue,
+    /// Repeats what the intake says, without the key.
+    quote: Quote,
 }
 
 impl ApiKey {
@@ -73,7 +76,8 @@ impl Key {
         }
         let mut header = HeaderValue::from_str(secret.reveal()).map_err(|_| NOT_A_KEY)?;
         header.set_sensitive(true);
-        Ok(Key { source, secret, header })
+        let quote = Quote::without([secret.reveal()]);
+        Ok(Key { source, secret, header, quote })
     }
 
     /// What is wrong with a text that cannot be a key.
@@ -96,9 +100,9 @@ impl Key {
         self.secret.reveal() == PLACEHOLDER
     }
 
-    /// A text without the key in it.
-    pub(crate) fn taken_out_of(&self, text: &str) -> String {
-        text.replace(self.secret.reveal(), "[REDACTED]")
+    /// What repeats an answer to a request with the key.
+    pub(crate) fn quote(&self) -> &Quote {
+        &self.quote
     }
 
     /// `API key ending 1a2b3`, or without the end where the key is too short to show a part of it.

@@ -10,9 +10,6 @@ use crate::key::Key;
 /// The words between a key and the site that does not take it.
 const REFUSED_BY: &str = "refused by";
 
-/// How much of an answer's body an error quotes, as in the Agent.
-const QUOTED: usize = 1_000;
-
 /// What an answer is judged with.
 #[derive(Clone)]
 pub(crate) struct Intake {
@@ -34,7 +31,7 @@ impl Intake {
     /// are about the key, and 404, which may be one region's or a proxy's (so Vector; the Agent drops at 403).
     pub(crate) fn outcome(&self, response: &HttpResponse, endpoint: &Endpoint, key: &Key) -> SendOutcome {
         match response.status.as_u16() {
-            200..=299 => SendOutcome::Delivered { rejected: 0, message: complaints(response) },
+            200..=299 => SendOutcome::Delivered { rejected: 0, message: complaints(response, key) },
             400 => SendOutcome::Permanent { reason: reason::REFUSED, error: self.error(response, endpoint, key) },
             401 | 403 => SendOutcome::Unauthorized { error: self.key_refused(key) },
             413 => SendOutcome::TooLarge { error: self.error(response, endpoint, key) },
@@ -58,20 +55,19 @@ impl Intake {
         if response.status.is_redirection() {
             error.push_str(", which is not followed: metrics.endpoint or logs.endpoint must name the intake itself");
         }
-        let said = response.text(QUOTED);
+        let said = key.quote().bytes(&response.body);
         if !said.is_empty() {
-            // Something in between may send our own request back to us.
             error.push_str(": ");
-            error.push_str(&key.taken_out_of(&said));
+            error.push_str(&said);
         }
         error
     }
 }
 
 /// What the intake says about data that it took, empty where it is content.
-fn complaints(response: &HttpResponse) -> String {
+fn complaints(response: &HttpResponse, key: &Key) -> String {
     let answer: Result<Answer, _> = serde_json::from_slice(&response.body);
-    answer.map(|answer| answer.errors.join("; ")).unwrap_or_default()
+    answer.map(|answer| key.quote().text(&answer.errors.join("; "))).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -140,9 +136,14 @@ mod tests {
     #[test]
     fn an_answer_that_repeats_the_key_does_not_bring_it_into_the_error() {
         for status in [400, 413, 500] {
-            let outcome = format!("{:?}", outcome(status, &format!("DD-API-KEY: {KEY}")));
-            assert!(outcome.contains("[REDACTED]") && !outcome.contains(KEY), "{outcome}");
+            let answers = [format!("DD-API-KEY: {KEY}"), format!("{}{KEY}", "x".repeat(990))];
+            for outcome in answers.map(|answer| format!("{:?}", outcome(status, &answer))) {
+                assert!(outcome.contains("[REDACTED") && !outcome.contains(&KEY[..5]), "{outcome}");
+            }
         }
+        let complaint = format!("{{\"errors\":[\"no:\\n2026-01-01 {KEY} {}\"]}}", "x".repeat(5_000));
+        let SendOutcome::Delivered { message, .. } = outcome(202, &complaint) else { panic!() };
+        assert!(message.starts_with("no: 2026-01-01 [REDACTED] x") && message.len() == 1_000, "{message}");
     }
 
     #[test]

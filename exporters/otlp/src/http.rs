@@ -2,11 +2,11 @@
 
 use hornpipe_engine::Clock;
 use hornpipe_engine::component::{BuildError, Request, SendOutcome};
-use hornpipe_engine::http::{Endpoint, HttpClient};
+use hornpipe_engine::http::HttpClient;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 
-use crate::response;
+use crate::response::{self, Peer};
 use crate::settings::Destination;
 
 /// The paths of the signals below a base URL.
@@ -17,7 +17,7 @@ pub(crate) const LOGS_ROUTE: &str = "/v1/logs";
 #[derive(Clone)]
 pub(crate) struct HttpSender {
     client: HttpClient,
-    endpoint: Endpoint,
+    peer: Peer,
     headers: HeaderMap,
 }
 
@@ -29,20 +29,20 @@ impl HttpSender {
     pub(crate) fn new(destination: &Destination, clock: Clock) -> Result<Self, BuildError> {
         Ok(HttpSender {
             client: HttpClient::new(&destination.tls, clock)?,
-            endpoint: destination.endpoint.clone(),
+            peer: Peer::of(destination),
             headers: all_headers(destination),
         })
     }
 
     /// The same with another destination, for which the same TLS settings hold.
     pub(crate) fn to(self, destination: &Destination) -> Self {
-        HttpSender { endpoint: destination.endpoint.clone(), headers: all_headers(destination), ..self }
+        HttpSender { peer: Peer::of(destination), headers: all_headers(destination), ..self }
     }
 
     /// Sends a request whose body is compressed already.
     pub(crate) async fn send(&self, request: &Request) -> SendOutcome {
-        match self.client.post(&self.endpoint, self.headers.clone(), request.body.clone()).await {
-            Ok(answer) => response::of_http(&answer, &self.endpoint),
+        match self.client.post(&self.peer.endpoint, self.headers.clone(), request.body.clone()).await {
+            Ok(answer) => response::of_http(&answer, &self.peer),
             Err(error) => SendOutcome::Retryable { after: None, error: error.to_string() },
         }
     }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use hornpipe_engine::component::SendOutcome;
-use hornpipe_engine::http::{Endpoint, HttpResponse};
+use hornpipe_engine::http::{Endpoint, HttpResponse, Quote};
 use hornpipe_engine::reason;
 use http::StatusCode;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
@@ -14,16 +14,32 @@ use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-/// How much of a backend's words is repeated, in bytes.
-const WORDS_LIMIT: usize = 1000;
+use crate::settings::Destination;
+
+/// Whoever answers.
+#[derive(Clone)]
+pub(crate) struct Peer {
+    pub(crate) endpoint: Endpoint,
+    /// Repeats its words.
+    pub(crate) quote: Quote,
+}
+
+impl Peer {
+    /// The backend of a destination; its words come without the values of our headers.
+    pub(crate) fn of(destination: &Destination) -> Self {
+        let values = destination.headers.values().filter_map(|value| value.to_str().ok());
+        Peer { endpoint: destination.endpoint.clone(), quote: Quote::without(values) }
+    }
+}
 
 /// The outcome of an answer over HTTP.
-pub(crate) fn of_http(response: &HttpResponse, endpoint: &Endpoint) -> SendOutcome {
+pub(crate) fn of_http(response: &HttpResponse, peer: &Peer) -> SendOutcome {
     let status = response.status;
     if status.is_success() {
-        return of_success(&response.body, endpoint);
+        return of_success(&response.body, peer);
     }
-    let error = sentence(&format!("{endpoint} answered {status}"), &http_words(response), http_advice(status));
+    let error =
+        sentence(&format!("{} answered {status}", peer.endpoint), &http_words(response, peer), http_advice(status));
     match status {
         StatusCode::TOO_MANY_REQUESTS
         | StatusCode::BAD_GATEWAY
@@ -36,10 +52,10 @@ pub(crate) fn of_http(response: &HttpResponse, endpoint: &Endpoint) -> SendOutco
 }
 
 /// The outcome of a status that a gRPC backend sent.
-pub(crate) fn of_grpc(status: &Status, endpoint: &Endpoint) -> SendOutcome {
-    let words = one_line(status.message());
+pub(crate) fn of_grpc(status: &Status, peer: &Peer) -> SendOutcome {
+    let words = peer.quote.text(status.message());
     let code = status.code();
-    let error = sentence(&format!("{endpoint} answered {code:?}"), &words, grpc_advice(code));
+    let error = sentence(&format!("{} answered {code:?}", peer.endpoint), &words, grpc_advice(code));
     match code {
         Code::Unauthenticated | Code::PermissionDenied => SendOutcome::Unauthorized { error },
         Code::ResourceExhausted => match retry_delay(status) {
@@ -61,7 +77,7 @@ pub(crate) fn of_grpc(status: &Status, endpoint: &Endpoint) -> SendOutcome {
 
 /// The outcome of an answer to a gRPC call without a status of gRPC: of a proxy, or of no gRPC server at all. The code is the
 /// one that gRPC wants to be taken for the status of HTTP ("HTTP to gRPC Status Code Mapping").
-pub(crate) fn of_no_grpc(response: &HttpResponse, endpoint: &Endpoint) -> SendOutcome {
+pub(crate) fn of_no_grpc(response: &HttpResponse, peer: &Peer) -> SendOutcome {
     let status = response.status;
     let code = match status {
         StatusCode::BAD_REQUEST => Code::Internal,
@@ -74,8 +90,8 @@ pub(crate) fn of_no_grpc(response: &HttpResponse, endpoint: &Endpoint) -> SendOu
         | StatusCode::GATEWAY_TIMEOUT => Code::Unavailable,
         _ => Code::Unknown,
     };
-    let what = format!("{endpoint} answered {status} without a status of gRPC");
-    let error = sentence(&what, &response.text(WORDS_LIMIT), grpc_advice(code));
+    let what = format!("{} answered {status} without a status of gRPC", peer.endpoint);
+    let error = sentence(&what, &peer.quote.bytes(&response.body), grpc_advice(code));
     match code {
         Code::Unauthenticated | Code::PermissionDenied => SendOutcome::Unauthorized { error },
         Code::Unavailable => SendOutcome::Retryable { after: response.retry_after, error },
@@ -88,20 +104,21 @@ pub(crate) fn of_no_grpc(response: &HttpResponse, endpoint: &Endpoint) -> SendOu
 ///
 /// The response of metrics is read for every signal: that of logs has the same fields at the same places, under another
 /// name. A body that is no OTLP response changes nothing about the yes: to send the data again would only double it.
-pub(crate) fn of_success(body: &[u8], endpoint: &Endpoint) -> SendOutcome {
+pub(crate) fn of_success(body: &[u8], peer: &Peer) -> SendOutcome {
     match ExportMetricsServiceResponse::decode(body) {
         Ok(response) => {
             let partial = response.partial_success.unwrap_or_default();
             SendOutcome::Delivered {
                 rejected: u64::try_from(partial.rejected_data_points).unwrap_or(0),
-                message: one_line(&partial.error_message),
+                message: peer.quote.text(&partial.error_message),
             }
         }
         Err(_) => SendOutcome::Delivered {
             rejected: 0,
             message: format!(
-                "{endpoint} answered success with a body that is no OTLP response; the data counts as delivered, \
-                 but check that the endpoint is an OTLP backend"
+                "{} answered success with a body that is no OTLP response; the data counts as delivered, but check that the \
+                 endpoint is an OTLP backend",
+                peer.endpoint
             ),
         },
     }
@@ -120,10 +137,10 @@ fn is_about_size(words: &str) -> bool {
 }
 
 /// The message of the `google.rpc.Status` that the specification asks for, or the body as text.
-fn http_words(response: &HttpResponse) -> String {
+fn http_words(response: &HttpResponse, peer: &Peer) -> String {
     match tonic_types::Status::decode(response.body.clone()) {
-        Ok(status) if !status.message.is_empty() => one_line(&status.message),
-        _ => response.text(WORDS_LIMIT),
+        Ok(status) if !status.message.is_empty() => peer.quote.text(&status.message),
+        _ => peer.quote.bytes(&response.body),
     }
 }
 
@@ -161,13 +178,6 @@ fn sentence(what: &str, words: &str, advice: &str) -> String {
         text = format!("{text}; {advice}");
     }
     text
-}
-
-/// A backend's words as one line of bounded length.
-fn one_line(text: &str) -> String {
-    let start = text.get(..text.floor_char_boundary(WORDS_LIMIT)).unwrap_or(text);
-    let words = start.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

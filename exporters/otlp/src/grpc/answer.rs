@@ -5,7 +5,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::{Bytes, BytesMut};
 use hornpipe_engine::component::SendOutcome;
-use hornpipe_engine::http::{Endpoint, HttpResponse, retry_after};
+use hornpipe_engine::http::{HttpResponse, retry_after};
 use hornpipe_model::Timestamp;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 
 use crate::encode::FRAME_HEADER_BYTES;
 use crate::headers::percent_decoded;
-use crate::response;
+use crate::response::{self, Peer};
 
 /// How much of an answer's body is read: an OTLP response is far shorter.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -61,20 +61,20 @@ pub(super) async fn read(response: http::Response<Body>) -> Result<Answer, Statu
 
 impl Answer {
     /// What the answer means for the request.
-    pub(super) fn outcome(self, endpoint: &Endpoint, now: Timestamp) -> SendOutcome {
+    pub(super) fn outcome(self, peer: &Peer, now: Timestamp) -> SendOutcome {
         // Where there is nothing else to say, the status stands among the headers.
         let said = if self.trailers.contains_key(STATUS) { &self.trailers } else { &self.headers };
         match text(said, STATUS).map(|code| code.parse().map_or(Code::Unknown, Code::from_i32)) {
-            Some(Code::Ok) => response::of_success(message(&self.body), endpoint),
+            Some(Code::Ok) => response::of_success(message(&self.body), peer),
             Some(code) => {
                 let words = text(said, MESSAGE).unwrap_or_default();
                 let words = percent_decoded(&words).unwrap_or(words);
-                response::of_grpc(&Status::with_details(code, words, details(said)), endpoint)
+                response::of_grpc(&Status::with_details(code, words, details(said)), peer)
             }
             None => {
                 let pause = retry_after(&self.headers, now);
                 let answer = HttpResponse { status: self.status, retry_after: pause, body: self.body };
-                response::of_no_grpc(&answer, endpoint)
+                response::of_no_grpc(&answer, peer)
             }
         }
     }
@@ -103,6 +103,7 @@ fn details(headers: &HeaderMap) -> Bytes {
 mod tests {
     use std::time::Duration;
 
+    use hornpipe_engine::http::{Endpoint, Quote};
     use hornpipe_engine::reason;
     use http::HeaderValue;
     use prost::Message;
@@ -118,7 +119,8 @@ mod tests {
         let body = Bytes::from_static(&[0; FRAME_HEADER_BYTES]);
         let answer = Answer { status: StatusCode::OK, headers: HeaderMap::new(), body, trailers: trailers.collect() };
         let endpoint = Endpoint::parse("http://otlp.example:4317").expect("an endpoint");
-        answer.outcome(&endpoint, Timestamp::from_secs(0))
+        let peer = Peer { endpoint, quote: Quote::default() };
+        answer.outcome(&peer, Timestamp::from_secs(0))
     }
 
     fn after(outcome: SendOutcome) -> Option<Duration> {

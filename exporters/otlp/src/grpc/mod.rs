@@ -9,7 +9,7 @@ mod connect;
 
 use hornpipe_engine::Clock;
 use hornpipe_engine::component::{BuildError, Request, SendOutcome};
-use hornpipe_engine::http::{Compression, Endpoint};
+use hornpipe_engine::http::Compression;
 use http::header::{CONTENT_TYPE, HeaderName, TE};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use http_body_util::Full;
@@ -18,6 +18,7 @@ use tonic::transport::Channel;
 use tower::ServiceExt;
 
 use crate::config::Keepalive;
+use crate::response::Peer;
 use crate::settings::Destination;
 use connect::Connector;
 
@@ -33,7 +34,7 @@ const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 #[derive(Clone)]
 pub(crate) struct GrpcSender {
     channel: Channel,
-    endpoint: Endpoint,
+    peer: Peer,
     headers: HeaderMap,
     clock: Clock,
 }
@@ -45,7 +46,7 @@ impl GrpcSender {
     /// TLS settings that cannot be used, such as an unreadable file.
     pub(crate) fn new(destination: &Destination, keepalive: &Keepalive, clock: Clock) -> Result<Self, BuildError> {
         let unusable = |error: &dyn std::fmt::Display| BuildError::new("endpoint", format!("cannot be used: {error}"));
-        let endpoint = destination.endpoint.clone();
+        let endpoint = &destination.endpoint;
         // TLS is the connector's, so tonic sees plaintext; `origin` is what the backend sees as scheme and authority.
         let origin: Uri = endpoint.to_string().parse().map_err(|error| unusable(&error))?;
         let address = tonic::transport::Endpoint::from_shared(format!("http://{}", endpoint.authority()))
@@ -55,14 +56,14 @@ impl GrpcSender {
             .http2_keep_alive_interval(keepalive.time.get())
             .keep_alive_timeout(keepalive.timeout.get())
             .keep_alive_while_idle(keepalive.permit_without_stream);
-        let connector = Connector::new(&endpoint, &destination.tls, clock.clone())?;
+        let connector = Connector::new(endpoint, &destination.tls, clock.clone())?;
         let channel = address.connect_with_connector_lazy(connector.into_service());
-        Ok(GrpcSender { channel, endpoint, headers: all_headers(destination), clock })
+        Ok(GrpcSender { channel, peer: Peer::of(destination), headers: all_headers(destination), clock })
     }
 
     /// The same with the headers of another signal.
     pub(crate) fn to(self, destination: &Destination) -> Self {
-        GrpcSender { headers: all_headers(destination), ..self }
+        GrpcSender { peer: Peer::of(destination), headers: all_headers(destination), ..self }
     }
 
     /// Sends a request, whose body is a frame already.
@@ -74,12 +75,12 @@ impl GrpcSender {
         *call.headers_mut() = self.headers.clone();
         let response = match self.channel.clone().oneshot(call).await {
             Ok(response) => response,
-            Err(error) => return connect::failure(&error, &self.endpoint),
+            Err(error) => return connect::failure(&error, &self.peer.endpoint),
         };
         match answer::read(response).await {
-            Ok(answer) => answer.outcome(&self.endpoint, self.clock.unix()),
+            Ok(answer) => answer.outcome(&self.peer, self.clock.unix()),
             // The status comes last, so the call did not get through.
-            Err(error) => connect::failure(&error, &self.endpoint),
+            Err(error) => connect::failure(&error, &self.peer.endpoint),
         }
     }
 }
