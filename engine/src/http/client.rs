@@ -94,6 +94,6 @@ impl HttpClient {
         let response = request.send().await.map_err(failed)?;
         let status = response.status();
         let retry_after = retry_after(response.headers(), self.clock.unix());
-        Ok(HttpResponse { status, retry_after, body: read_body(response).await })
+        Ok(HttpResponse { status, retry_after, body: read_body(response, &self.clock).await })
     }
 }

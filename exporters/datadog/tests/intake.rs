@@ -75,6 +75,22 @@ async fn outcome(behaviour: Behaviour) -> SendOutcome {
 }
 
 #[tokio::test]
+async fn what_is_taken_is_delivered_though_the_rest_of_the_answer_never_comes() {
+    let intake = FakeDatadog::start().await;
+    intake.behave(Behaviour::StallMidBody);
+    let clock = FakeClock::new();
+    let exporter = exporter(&clock, |config| config.metrics.endpoint = Some(intake.url()));
+    let request = requests(&*exporter).remove(0);
+    let sending = tokio::spawn(async move { exporter.send(&request).await });
+    // It waits for the body, and for nothing longer than that.
+    while clock.sleepers() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    clock.advance(Duration::from_secs(1)).await;
+    assert_eq!(sending.await.unwrap(), SendOutcome::delivered());
+}
+
+#[tokio::test]
 async fn every_kind_arrives_with_every_compression() {
     for compression in [Compression::Zstd, Compression::Gzip, Compression::Deflate, Compression::None] {
         let clock = FakeClock::new();

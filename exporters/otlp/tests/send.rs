@@ -201,6 +201,11 @@ async fn an_answer_that_makes_no_sense_is_never_a_reason_to_send_again() {
 }
 
 #[tokio::test]
+async fn what_is_taken_over_http_is_delivered_though_the_rest_of_the_answer_never_comes() {
+    assert_eq!(outcome(Protocol::HttpProtobuf, Behaviour::StallMidBody).await, SendOutcome::delivered());
+}
+
+#[tokio::test]
 async fn a_broken_connection_is_tried_again() {
     for protocol in PROTOCOLS {
         let error = error_of(outcome(protocol, Behaviour::ResetAfterHeaders).await);

@@ -111,6 +111,7 @@ pub fn all() -> Vec<Fault> {
         Fault::new("resets after the headers", Always(Behaviour::ResetAfterHeaders), [Kept, Kept, Kept]),
         Fault::new("garbage", Always(Behaviour::Garbage), [Taken, TakenButRefused(reason::REFUSED), Taken]),
         Fault::new("closes in mid-body", Always(Behaviour::CloseMidBody), [Taken, Repeated, Taken]),
+        Fault::new("stalls in mid-body", Always(Behaviour::StallMidBody), [Taken, Repeated, Taken]),
         Fault::new("partial success", Always(partial_success()), [Taken, OneRejected, OneRejected]),
         Fault::new("refuses connections", Refuses, [Kept, Kept, Kept]),
         Fault::new("accepts nobody", AcceptsNobody, [Taken, Taken, Taken]),

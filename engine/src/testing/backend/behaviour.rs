@@ -37,6 +37,8 @@ pub enum Behaviour {
     Garbage,
     /// Takes the data, starts to answer and closes the connection in the middle of the body.
     CloseMidBody,
+    /// Takes the data, starts to answer and says nothing more in the middle of the body.
+    StallMidBody,
     /// Takes the data and says that some of it was left out. The totals do not leave anything out. Datadog has no such
     /// answer and behaves like `Ok`.
     PartialSuccess {

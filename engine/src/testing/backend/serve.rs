@@ -80,7 +80,10 @@ async fn answer(Shared(state): Shared<Arc<State>>, request: Request, next: Next)
             response.headers_mut().extend(content_type.map(|value| (CONTENT_TYPE, value)));
             response
         }
-        Behaviour::CloseMidBody => cut_in_half(next.run(Request::from_parts(parts, body.into())).await).await,
+        Behaviour::CloseMidBody | Behaviour::StallMidBody => {
+            let response = next.run(Request::from_parts(parts, body.into())).await;
+            first_half(response, behaviour == Behaviour::StallMidBody).await
+        }
         Behaviour::Ok | Behaviour::PartialSuccess { .. } => {
             parts.extensions.insert(behaviour);
             next.run(Request::from_parts(parts, body.into())).await
@@ -100,14 +103,15 @@ fn status(code: u16, headers: &[(&'static str, String)], body: &str) -> Response
     response.body(Body::from(body.to_owned())).expect("a scripted response is valid HTTP")
 }
 
-/// The response with the second half of its body missing: the connection breaks there.
-async fn cut_in_half(response: Response) -> Response {
+/// The response with the second half of its body missing: the connection stalls or breaks there.
+async fn first_half(response: Response, stalls: bool) -> Response {
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let half = body.slice(..body.len() / 2);
-    let pieces = stream::unfold(Some(half), |half| async move {
+    let pieces = stream::unfold(Some(half), move |half| async move {
         match half {
             Some(half) => Some((Ok(half), None)),
+            None if stalls => std::future::pending().await,
             None => {
                 // Gives the server the chance to send the first half.
                 tokio::task::yield_now().await;
