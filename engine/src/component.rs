@@ -374,7 +374,7 @@ pub trait Exporter: Send + Sync {
     /// begins to send until it ends or another takes its place, and then drops it at its next wait.
     async fn background(&self) {}
 
-    /// What has to be done in order, once per batch, on the way into the queue (cumulative sums). Called once.
+    /// What has to be done in order, once per batch, on the way into the queue (cumulative sums, splitting). Called once.
     fn admission(&self) -> Option<Box<dyn Admission>> {
         None
     }
@@ -390,6 +390,7 @@ pub trait Exporter: Send + Sync {
 
 /// Converts batches on their way into an exporter's queue, in order.
 pub trait Admission: Send {
-    /// The data to queue, `None` where nothing is left; what is left out is counted in `counters` as dropped.
+    /// The data to queue, `None` where nothing is left; what is left out is counted in `counters` as dropped, what
+    /// became more as split.
     fn admit(&mut self, data: Data, counters: &SignalCounters) -> Option<Data>;
 }

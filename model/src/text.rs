@@ -19,6 +19,12 @@ impl Text {
         Some(Text { whole: Arc::clone(whole), range })
     }
 
+    /// A part of this text, with the same memory; `None` where the range is not within it or cuts a character.
+    pub fn slice(&self, range: Range<usize>) -> Option<Self> {
+        self.as_str().get(range.clone())?;
+        Text::part(&self.whole, self.range.start + range.start..self.range.start + range.end)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         self.whole.get(self.range.clone()).unwrap_or_default()
@@ -75,6 +81,8 @@ mod tests {
         assert_eq!(second, Text::from("läuft".to_owned()));
         assert_ne!(first, second);
         assert_eq!(format!("{first:?}"), "\"a line\"");
+        assert_eq!(second.slice(1..3).as_deref(), Some("ä"));
+        assert!(second.slice(1..7).is_none() && second.slice(2..3).is_none());
         for range in [7..99, 7..9, 9..10, 13..15] {
             assert!(Text::part(&whole, range.clone()).is_none(), "{range:?}");
         }

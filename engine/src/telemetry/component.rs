@@ -103,6 +103,8 @@ pub struct SignalCounters {
     pub held: Counter,
     /// Inputs that an earlier process received and left in a queue on disk.
     pub recovered: Counter,
+    /// Inputs that became of others: one that was split into three is two more.
+    pub split: Counter,
     dropped: Mutex<BTreeMap<Reason, u64>>,
 }
 

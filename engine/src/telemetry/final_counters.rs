@@ -27,6 +27,9 @@ pub struct ComponentCounters {
     /// Inputs that an earlier process left in a queue on disk.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub recovered: u64,
+    /// Inputs that became of others: one that was split into three is two more.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub split: u64,
     /// Inputs represented in what went out.
     pub passed: u64,
     /// Items that went out.
@@ -73,6 +76,7 @@ impl FinalCounters {
                 signal,
                 received: counters.received.get(),
                 recovered: counters.recovered.get(),
+                split: counters.split.get(),
                 passed: counters.passed.get(),
                 emitted: counters.emitted.get(),
                 held: counters.held.get(),
@@ -99,7 +103,7 @@ impl FinalCounters {
 
     /// Where the counters break the conservation law; empty when all is accounted for.
     ///
-    /// In every component `received + recovered = passed + dropped + held`. On every edge the downstream received what the
+    /// In every component `received + recovered + split = passed + dropped + held`. On every edge the downstream received what the
     /// upstream emitted: a pipeline's first member what its receivers emitted, each processor what the one before it
     /// emitted, and an exporter what all pipelines that name it emitted at their end.
     pub fn conservation_violations(&self) -> Vec<String> {
@@ -169,13 +173,14 @@ impl FinalCounters {
 impl ComponentCounters {
     fn violation(&self) -> Option<String> {
         let dropped: u64 = self.dropped.values().sum();
-        let ComponentCounters { kind, id, signal, received, recovered, passed, held, .. } = self;
+        let ComponentCounters { kind, id, signal, received, recovered, split, passed, held, .. } = self;
         let pipeline = self.pipeline.as_ref().map(|pipeline| format!(" in {pipeline}")).unwrap_or_default();
         let accounted = passed + dropped + held;
         let and_recovered = if *recovered > 0 { format!(" and recovered {recovered}") } else { String::new() };
-        (received + recovered != accounted).then(|| {
+        let and_split = if *split > 0 { format!(", {split} more by splitting") } else { String::new() };
+        (received + recovered + split != accounted).then(|| {
             format!(
-                "{kind} {id}{pipeline} received {received}{and_recovered} {items}, but accounts for {accounted}: \
+                "{kind} {id}{pipeline} received {received}{and_recovered} {items}{and_split}, but accounts for {accounted}: \
                  passed {passed} + dropped {dropped} + held {held}",
                 items = signal.items()
             )

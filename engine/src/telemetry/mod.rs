@@ -2,7 +2,7 @@
 //!
 //! Components count into plain atomics ([`ComponentTelemetry`]); the OpenTelemetry SDK reads them when somebody asks
 //! (see `export`). The same counters make the final line of a run, on which tests check the conservation law:
-//! in every component `received + recovered = passed + dropped + held`, and what one end of an edge emits the other receives.
+//! in every component `received + recovered + split = passed + dropped + held`, and what one end of an edge emits the other receives.
 
 mod component;
 mod config;

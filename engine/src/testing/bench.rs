@@ -34,7 +34,7 @@ pub fn resource() -> Arc<Resource> {
     Arc::new(resource)
 }
 
-/// Fails unless the component accounts for all its inputs: received + recovered = passed + dropped + held.
+/// Fails unless the component accounts for all its inputs: received + recovered + split = passed + dropped + held.
 ///
 /// # Panics
 /// With the counters.
@@ -42,7 +42,7 @@ pub fn assert_accounted(telemetry: &ComponentTelemetry, signal: Signal) {
     let counters = telemetry.signal(signal);
     let accounted = counters.passed.get() + counters.dropped_total() + counters.held.get();
     assert_eq!(
-        counters.received.get() + counters.recovered.get(),
+        counters.received.get() + counters.recovered.get() + counters.split.get(),
         accounted,
         "{} does not account for its inputs: {counters:?}",
         telemetry.identity()

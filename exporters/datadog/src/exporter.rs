@@ -1,9 +1,10 @@
 //! Encodes and sends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hornpipe_engine::component::{BuildContext, BuildError, Encoded, Exporter, Request, SendOutcome};
+use hornpipe_engine::component::{Admission, BuildContext, BuildError, Encoded, Exporter, Request, SendOutcome};
 use hornpipe_engine::http::{Endpoint, HttpClient, InvalidEndpoint, Proxies};
 use hornpipe_model::{Data, Signal};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -13,6 +14,7 @@ use crate::config::DatadogConfig;
 use crate::encode::Encoder;
 use crate::key::{ApiKey, Key};
 use crate::response::Intake;
+use crate::split::Splitting;
 use crate::validation::{self, Validation};
 use crate::{check_run, events, logs};
 
@@ -45,6 +47,7 @@ pub struct DatadogExporter {
     key: ApiKey,
     validation: Validation,
     intake: Intake,
+    context: BuildContext,
 }
 
 impl DatadogExporter {
@@ -56,7 +59,7 @@ impl DatadogExporter {
         let unusable = |option| move |error: InvalidEndpoint| BuildError::new(option, error.to_string());
         let endpoint = config.endpoint().map_err(unusable("metrics.endpoint"))?;
         let client = HttpClient::with_proxies(&config.tls, &proxies(), context.clock.clone())?;
-        let intake = Intake { id: context.id, site: config.api.site.clone() };
+        let intake = Intake { id: context.id.clone(), site: config.api.site.clone() };
         let valid = context.telemetry.gauge(KEY_VALID, "1", "0 while Datadog refuses the API key, else 1");
         valid.set(1);
         Ok(DatadogExporter {
@@ -65,8 +68,8 @@ impl DatadogExporter {
             validation: Validation {
                 endpoint: validation::endpoint(&endpoint),
                 client: client.clone(),
-                clock: context.clock,
-                telemetry: context.telemetry,
+                clock: context.clock.clone(),
+                telemetry: Arc::clone(&context.telemetry),
                 intake: intake.clone(),
                 valid,
             },
@@ -75,6 +78,7 @@ impl DatadogExporter {
             logs_endpoint: config.logs_endpoint().map_err(unusable("logs.endpoint"))?,
             content_encoding: config.compression.content_encoding(),
             intake,
+            context,
         })
     }
 
@@ -134,6 +138,10 @@ impl Exporter for DatadogExporter {
 
     fn max_age_of(&self, request: &Request) -> Option<Duration> {
         if request.route == check_run::LAYOUT.route { Some(CHECKS_MAX_AGE) } else { self.max_age(request.signal) }
+    }
+
+    fn admission(&self) -> Option<Box<dyn Admission>> {
+        Some(Box::new(Splitting::new(&self.context, self.encoder.hostname.as_deref())))
     }
 
     async fn background(&self) {

@@ -22,6 +22,7 @@ mod protobuf;
 mod response;
 mod series;
 mod sketches;
+mod split;
 mod time;
 mod validation;
 

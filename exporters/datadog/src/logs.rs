@@ -21,7 +21,7 @@ pub(crate) static LAYOUT: Layout = Layout {
 };
 
 /// Most bytes of one record; the intake cuts longer ones without a word.
-const MAX_RECORD_BYTES: usize = 1_000_000;
+pub(crate) const MAX_RECORD_BYTES: usize = 1_000_000;
 
 /// What a text ends with that was cut, as the Agent marks it.
 pub(crate) const CUT: &str = "...TRUNCATED...";
@@ -45,7 +45,8 @@ impl<'a> Owner<'a> {
     }
 }
 
-/// Writes one record and tells that it is one item. A record that is too long has its message cut and marked.
+/// Writes one record and tells that it is one item. What was not [split](crate::split) and is too long all the same has its message
+/// cut and marked.
 ///
 /// # Errors
 /// Its attributes alone are more than the intake takes of a record.
@@ -58,7 +59,7 @@ pub(crate) fn write(log: &Log, entries: &mut Entries<'_>, buffer: &mut Vec<u8>) 
     let bytes = buffer.len() - start;
     if bytes > MAX_RECORD_BYTES {
         buffer.truncate(start);
-        let others = bytes - message.chars().map(json_bytes).sum::<usize>();
+        let others = bytes - json_length(&message);
         let room = MAX_RECORD_BYTES.checked_sub(others + CUT.len()).ok_or(reason::TOO_LARGE)?;
         write(&format!("{}{CUT}", within(&message, room)), buffer)?;
     }
@@ -66,7 +67,7 @@ pub(crate) fn write(log: &Log, entries: &mut Entries<'_>, buffer: &mut Vec<u8>) 
 }
 
 /// The text of a record, which for a typed body is its JSON: the intake reads JSON in messages.
-fn message(body: &Body) -> Result<Cow<'_, str>, Reason> {
+pub(crate) fn message(body: &Body) -> Result<Cow<'_, str>, Reason> {
     match (body.text(), body) {
         (Some(text), _) => Ok(text),
         (None, Body::Value(value)) => {
@@ -77,7 +78,7 @@ fn message(body: &Body) -> Result<Cow<'_, str>, Reason> {
 }
 
 /// As much of the beginning of a text as takes at most `room` bytes in JSON.
-fn within(text: &str, room: usize) -> &str {
+pub(crate) fn within(text: &str, room: usize) -> &str {
     let mut left = room;
     let end = text.char_indices().find_map(|(index, character)| match left.checked_sub(json_bytes(character)) {
         Some(rest) => {
@@ -87,6 +88,11 @@ fn within(text: &str, room: usize) -> &str {
         None => Some(index),
     });
     end.and_then(|end| text.get(..end)).unwrap_or(text)
+}
+
+/// Bytes that a text takes in JSON, without its quotation marks.
+pub(crate) fn json_length(text: &str) -> usize {
+    text.chars().map(json_bytes).sum()
 }
 
 /// Bytes that a character takes in a JSON text.
