@@ -49,6 +49,8 @@ pub(crate) struct Tail {
     pub(crate) grown: Duration,
     /// Since when none of the patterns names its file.
     pub(crate) left: Option<Duration>,
+    /// True once its file was read, and had its content, while none of the patterns named it.
+    pub(crate) was_read_left: bool,
     /// The content that had its name until it came: its file was renamed, so that this one is no copy of it.
     pub(crate) succeeds: Option<ContentId>,
     /// True where its file was truncated: what that has now is another content.
@@ -124,6 +126,7 @@ impl Tail {
             size: 0,
             grown: Duration::ZERO,
             left: None,
+            was_read_left: false,
             succeeds: None,
             is_truncated: false,
             is_queued: false,

@@ -293,6 +293,9 @@ impl Tailer {
             Ok(ReadOutcome::Truncated) => self.truncated(id),
             Err(error) => self.fail(id, error),
         }
+        if let Some(tail) = self.tails.get_mut(&id) {
+            tail.was_read_left = tail.left.is_some();
+        }
         if (self.out.len(), &self.counts.dropped) != (before.0, &before.1) {
             self.touched.push(id);
         }

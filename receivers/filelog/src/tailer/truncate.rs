@@ -27,7 +27,7 @@ impl Tailer {
         let Some(index) = self.ended.iter().position(|tail| tail.id == id) else { return };
         let mut old = self.ended.remove(index);
         let lost = old.size.saturating_sub(old.position());
-        let path = old.path.clone();
+        let path = name_of(&old);
         if self.goes_on_in_copy(&mut old) {
             self.notes.push(Note::Truncated { path, lost: 0, copy: Some(old.path.clone()) });
             self.tails.insert(id, old);
@@ -40,9 +40,19 @@ impl Tailer {
         self.flush(id);
     }
 
-    /// Parts a file that was truncated from its old content, which has no file then.
+    /// Parts a file that was truncated from its old content, which has no file then. What the file has now is read from its
+    /// beginning, unless it was done with: renamed, and overwritten then, as by logrotate's `shred`. If a pattern names it all the
+    /// same, it is found anew.
     pub(super) fn part(&mut self, id: ContentId) {
         let Some(mut old) = self.tails.remove(&id) else { return };
+        if is_overwritten(&old) {
+            self.by_key.remove(&old.key);
+            old.handle = None;
+            old.is_truncated = true;
+            old.is_queued = false;
+            self.ended.push(old);
+            return;
+        }
         let (path, key) = (old.path.clone(), old.key);
         let mut fresh = self.new_tail(old.set, &path, key);
         fresh.records.source = Arc::clone(&old.records.source);
@@ -129,6 +139,22 @@ impl Tailer {
         let end = old.is_in(&mut handle, &head, size)?;
         Ok(end.map(|end| FoundCopy { handle, meta, path, end }))
     }
+}
+
+/// True for a file that is no log any more: it has lost the name that we look for, and either lost its content since it was read
+/// under another, or has other content in the same place, which is no truncation. One that was truncated first and renamed then
+/// is still a log.
+fn is_overwritten(tail: &Tail) -> bool {
+    let has_its_name = || fs::metadata(&tail.path).is_ok_and(|metadata| Meta::from(&metadata).key == tail.key);
+    let is_renamed = tail.left.is_some() || !has_its_name();
+    let size = tail.handle.as_ref().and_then(|handle| handle.meta().ok()).map(|meta| meta.look.size);
+    is_renamed && (tail.was_read_left || size.is_some_and(|size| size >= tail.size.max(1)))
+}
+
+/// The name that a content's file has now, as far as that can be told.
+fn name_of(tail: &Tail) -> PathBuf {
+    let now = || names_of(&tail.path, tail.key.inode).into_iter().next();
+    if tail.left.is_some() { now().unwrap_or_else(|| tail.path.clone()) } else { tail.path.clone() }
 }
 
 /// The files beside one whose names begin as its own does: `access.log.1`, `access-20261126.log.gz`.

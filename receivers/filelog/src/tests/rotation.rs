@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 
 use super::world::World;
 use crate::handle::Compression;
-use crate::tailer::Start;
+use crate::tailer::{Note, Start};
 
 /// A world in which some lines are read already and some are not yet.
 fn world(pattern: &str) -> World {
@@ -293,6 +293,64 @@ fn a_symbolic_link_that_is_pointed_elsewhere() {
     std::os::unix::fs::symlink(world.path("two"), world.path("current.log")).unwrap();
     world.read();
     world.assert_each_once();
+}
+
+/// What logrotate's `shred` does before it deletes: other bytes in the same place, to the end of the last block.
+fn overwrite(world: &World, name: &str) {
+    let size = fs::metadata(world.path(name)).unwrap().len().next_multiple_of(4_096);
+    let file = fs::OpenOptions::new().write(true).open(world.path(name)).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &b"random\n".repeat(size as usize / 7), 0).unwrap();
+}
+
+#[test]
+fn a_rotated_file_that_is_overwritten_is_no_log_any_more() {
+    for (looks_between, reads_before) in [(true, true), (true, false), (false, true)] {
+        let mut world = world("access.log");
+        if reads_before {
+            world.read();
+        }
+        world.rename("access.log", "access.log.1");
+        world.reopen("access.log");
+        if looks_between {
+            world.scan();
+        }
+        let unread = world.tailer().tails().map(|tail| tail.size - tail.position()).sum::<u64>();
+        overwrite(&world, "access.log.1");
+        world.log("access.log", 20);
+        world.read();
+        world.read();
+        let notes = world.notes();
+        assert!(!world.delivered.iter().any(|line| line == "random"), "{notes:?}");
+        assert_eq!(world.delivered.len(), if reads_before { 75 } else { 70 });
+        assert_eq!(world.tailer().take_counts().lost_bytes, unread);
+        if looks_between {
+            let name = world.path("access.log.1");
+            assert!(notes.iter().any(|note| matches!(note, Note::Truncated { path, .. } if *path == name)), "{notes:?}");
+        }
+    }
+}
+
+#[test]
+fn a_rotated_file_that_is_emptied_and_written_anew_is_no_log_any_more() {
+    let mut world = world("access.log");
+    world.rename("access.log", "access.log.1");
+    world.reopen("access.log");
+    world.read();
+    fs::write(world.path("access.log.1"), "other\n").unwrap();
+    finish(world);
+}
+
+#[test]
+fn truncated_and_then_renamed_between_looks() {
+    for pattern in ["access.log*", "access.log"] {
+        let mut world = world(pattern);
+        world.read();
+        world.truncate("access.log");
+        world.log("access.log", 5);
+        world.rename("access.log", "access.log.1");
+        world.reopen("access.log");
+        finish(world);
+    }
 }
 
 #[test]
