@@ -59,6 +59,8 @@ struct Content {
     inode: u64,
     settled: Mark,
     head: HeadHash,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
     /// When that was written, in Unix seconds.
     seen: u64,
 }
@@ -136,6 +138,7 @@ fn line_of(saved: &Saved, now: Timestamp) -> Line {
         inode: saved.inode,
         settled: saved.settled,
         head: saved.head,
+        size: saved.size,
         seen: now.as_secs(),
     };
     Line { id: saved.id, content: Some(content) }
@@ -173,6 +176,7 @@ fn load(bytes: &[u8], now: Timestamp) -> Loaded {
         inode: content.inode,
         settled: content.settled,
         head: content.head,
+        size: content.size,
     });
     Loaded { saved: Some(saved.collect()), damaged }
 }
@@ -197,6 +201,7 @@ mod tests {
             inode: 100 + id,
             settled: Mark { offset, hash: u64::MAX - offset },
             head: HeadHash { length: 5, hash: u64::MAX },
+            size: (id != 2).then_some(offset + 7),
         }
     }
 

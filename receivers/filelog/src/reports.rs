@@ -168,6 +168,16 @@ impl Reports {
                     tracing::warn!(receiver = self.id(), %path, lost_bytes = lost, "was truncated, and no copy is beside it");
                 }
             }
+            Note::Missing { files, some, lost } => {
+                let names: Vec<String> = some.iter().map(|path| path.display().to_string()).collect();
+                let names = names.join(", ") + if files > some.len() { ", …" } else { "" };
+                let text = "files of the last run are nowhere to be found: what was written to them since is not read";
+                if lost > 0 {
+                    tracing::warn!(receiver = self.id(), files, paths = names, lost_bytes = lost, "{text}");
+                } else {
+                    tracing::info!(receiver = self.id(), files, paths = names, "{text}");
+                }
+            }
             Note::Gone { path, lost } => {
                 let path = path.display();
                 tracing::warn!(receiver = self.id(), %path, lost_bytes = lost, "was gone before it was read to its end");

@@ -53,6 +53,8 @@ pub(crate) struct Tail {
     pub(crate) was_read_left: bool,
     /// The content that had its name until it came: its file was renamed, so that this one is no copy of it.
     pub(crate) succeeds: Option<ContentId>,
+    /// True where the checkpoint had it with a file, until that is found or missed.
+    pub(crate) is_expected: bool,
     /// True where its file was truncated: what that has now is another content.
     pub(crate) is_truncated: bool,
     /// True while it waits to be read.
@@ -128,6 +130,7 @@ impl Tail {
             left: None,
             was_read_left: false,
             succeeds: None,
+            is_expected: false,
             is_truncated: false,
             is_queued: false,
             is_judged: false,
@@ -198,6 +201,7 @@ impl Tail {
         }
         self.handle = Some(handle);
         self.key = key;
+        self.is_expected = false;
         self.path = path.to_owned();
         self.look = Look::default();
         self.is_judged = true;

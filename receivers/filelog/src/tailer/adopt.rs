@@ -12,15 +12,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use hornpipe_model::LogSource;
 
-use super::{FileSet, Found, NO_DEVICE, Note, Start, Tailer, truncate, unlike_any};
+use super::truncate::Reach;
+use super::{FileSet, Found, NO_DEVICE, Note, Start, Tailer, places, unlike_any};
 use crate::handle::{Handle, Key, Look, Meta};
 use crate::tail::{ContentId, Tail};
 
 /// A file that grows that long after it had all of its original is no copy in the making.
 const COPY_IS_DONE: Duration = Duration::from_secs(2);
+/// How many files are named where there may be many.
+const NAMED: usize = 3;
 /// How long a file shorter than a fingerprint is taken for a copy of one that stays as it is.
 const SHORT_COPY: Duration = Duration::from_secs(10);
 
@@ -60,6 +63,7 @@ impl Tailer {
         unknown.into_iter().for_each(|file| self.adopt(&file));
         if !self.has_scanned {
             self.search_copies();
+            self.note_missing();
         }
     }
 
@@ -104,7 +108,7 @@ impl Tailer {
         let start = self.sets.get(set).map(|set: &FileSet| set.start).unwrap_or(Start::Beginning);
         let predecessor = self.before.get(path).filter(|key| **key != meta.key);
         let succeeds = predecessor.and_then(|key| self.latest_at(*key));
-        let is_forced = !self.has_scanned && matches!(start, Start::AlwaysEnd | Start::AlwaysBeginning);
+        let is_forced = !self.has_scanned && start.is_forced();
         let verdict = if is_forced { Verdict::New } else { self.judge(&mut handle, meta, succeeds, &head)? };
         match verdict {
             Verdict::New => {
@@ -335,8 +339,13 @@ impl Tailer {
     /// Looks for the files of the checkpoint that no pattern names any more: renamed while nobody watched.
     fn search_by_inode(&mut self, present: &HashSet<Key>) {
         let missing: Vec<_> = self.ended.iter().map(|tail| (tail.id, tail.path.clone(), tail.key.inode)).collect();
+        // One look near each directory.
+        let mut near: HashMap<PathBuf, Vec<(u64, PathBuf)>> = HashMap::new();
         for (id, path, inode) in missing {
-            let found = truncate::names_of(&path, inode).into_iter().find_map(|path| {
+            let directory = places::directory_of(&path).to_owned();
+            let near = near.entry(directory).or_insert_with_key(|directory| places::inodes_near(directory));
+            let near = near.iter().filter(|(other, _)| *other == inode).map(|(_, path)| path.clone());
+            let found = places::names_of(&path, inode).into_iter().chain(near).find_map(|path| {
                 let (mut handle, meta) = Handle::open(&path, crate::handle::Compression::Auto).ok()?;
                 let is_new = !present.contains(&meta.key) && !self.by_key.contains_key(&meta.key);
                 let tail = self.ended.iter().find(|tail| tail.id == id).filter(|_| is_new)?;
@@ -356,13 +365,32 @@ impl Tailer {
         for id in missing {
             let Some(index) = self.ended.iter().position(|tail| tail.id == id) else { continue };
             let tail = self.ended.remove(index);
-            match self.find_copy(&tail) {
+            match self.find_copy(&tail, if tail.is_expected { Reach::Near } else { Reach::Beside }) {
                 Some(found) => {
                     self.ended.insert(index, tail);
                     self.resume_left(id, found.handle, found.meta, &found.path, found.end);
                 }
                 None => self.ended.insert(index, tail),
             }
+        }
+    }
+
+    /// Says which files of the checkpoint are nowhere, once.
+    fn note_missing(&mut self) {
+        let (mut some, mut files, mut lost) = (Vec::new(), 0, 0);
+        let is_forced = self.sets.iter().any(|set| set.start.is_forced());
+        for tail in self.ended.iter_mut().filter(|tail| tail.is_expected && !is_forced) {
+            tail.is_expected = false;
+            files += 1;
+            lost += tail.size.saturating_sub(tail.position());
+            if some.len() < NAMED {
+                some.push(tail.path.clone());
+            }
+            self.changed.insert(tail.id);
+        }
+        if files > 0 {
+            self.counts.lost_bytes += lost;
+            self.notes.push(Note::Missing { files, some, lost });
         }
     }
 

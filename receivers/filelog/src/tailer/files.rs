@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use hashbrown::HashSet;
 
-use super::{Note, Tailer, truncate};
+use super::truncate::Reach;
+use super::{Note, Tailer, places};
 use crate::handle::{Compression, Handle, Key};
 use crate::tail::{ContentId, Tail};
 
@@ -83,7 +84,7 @@ impl Tailer {
         tail.handle = None;
         tail.is_queued = false;
         let lost = tail.size.saturating_sub(tail.position());
-        if self.goes_on_in_copy(&mut tail) {
+        if self.goes_on_in_copy(&mut tail, if lost > 0 { Reach::Near } else { Reach::Beside }) {
             self.tails.insert(id, tail);
             self.queue(id, true);
             return;
@@ -92,18 +93,20 @@ impl Tailer {
             self.counts.lost_bytes += lost;
             self.notes.push(Note::Gone { path: tail.path.clone(), lost });
         }
-        self.ended.push(tail);
+        self.push_ended(tail);
     }
 }
 
-/// Opens the file that is known, in whatever name it has in its directory.
+/// Opens the file that is known, in whatever name it has in its directory or near it.
 pub(super) fn open_known(path: &Path, key: Key, compression: Compression) -> io::Result<(Handle, PathBuf)> {
     match Handle::open(path, compression) {
         Ok((handle, meta)) if meta.key == key => return Ok((handle, path.to_owned())),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    for path in truncate::names_of(path, key.inode) {
+    let near = || places::inodes_near(places::directory_of(path)).into_iter().filter(|(inode, _)| *inode == key.inode);
+    let beside = places::names_of(path, key.inode).into_iter();
+    for path in beside.chain(std::iter::once_with(near).flatten().map(|(_, path)| path)) {
         if let Ok((handle, meta)) = Handle::open(&path, Compression::Auto)
             && meta.key == key
         {

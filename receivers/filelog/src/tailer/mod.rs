@@ -14,6 +14,7 @@
 
 mod adopt;
 mod files;
+mod places;
 mod saved;
 mod sets;
 mod truncate;
@@ -61,6 +62,8 @@ pub(crate) struct Cut {
 pub(crate) enum Note {
     /// A file was truncated; of what had been in it, so many bytes were seen to be there and never read.
     Truncated { path: PathBuf, lost: u64, copy: Option<PathBuf> },
+    /// Files of the checkpoint are nowhere to be found; so many bytes were known to be unread in all of them.
+    Missing { files: usize, some: Vec<PathBuf>, lost: u64 },
     /// A file was gone before it was read to its end.
     Gone { path: PathBuf, lost: u64 },
     /// Tailing begins.
@@ -166,7 +169,10 @@ impl Tailer {
                 Some(tail) => {
                     tail.left = None;
                     tail.path = file.path;
-                    tail.size = tail.size.max(file.meta.look.size);
+                    if file.meta.look.size > tail.size {
+                        tail.size = file.meta.look.size;
+                        self.changed.insert(tail.id);
+                    }
                     if tail.look != file.meta.look {
                         self.queue_last(key);
                     }

@@ -22,6 +22,8 @@ pub(crate) struct Saved {
     pub(crate) inode: u64,
     pub(crate) settled: Mark,
     pub(crate) head: HeadHash,
+    /// How large its file was when it was seen last; `None` where it has none any more.
+    pub(crate) size: Option<u64>,
 }
 
 /// What of the checkpoint has changed.
@@ -51,8 +53,10 @@ impl Tailer {
     /// What has changed since the last call.
     pub(crate) fn take_changes(&mut self) -> Changes {
         let changed = std::mem::take(&mut self.changed);
-        let saved =
-            changed.into_iter().filter_map(|id| content(&mut self.tails, &mut self.ended, id).map(|tail| save(tail)));
+        let saved = changed.into_iter().filter_map(|id| {
+            let ended = || self.ended.iter().find(|tail| tail.id == id).map(|tail| save(tail, false));
+            self.tails.get(&id).map(|tail| save(tail, true)).or_else(ended)
+        });
         Changes {
             saved: saved.filter(|saved| saved.head.length > 0).collect(),
             removed: std::mem::take(&mut self.removed),
@@ -61,7 +65,15 @@ impl Tailer {
 
     /// Everything that the checkpoint has to have.
     pub(crate) fn saved(&self) -> Vec<Saved> {
-        self.contents().map(save).filter(|saved| saved.head.length > 0).collect()
+        let (tails, ended) = (self.tails.values(), self.ended.iter());
+        let all = tails.map(|tail| save(tail, true)).chain(ended.map(|tail| save(tail, false)));
+        all.filter(|saved| saved.head.length > 0).collect()
+    }
+
+    /// A content has no file any more.
+    pub(super) fn push_ended(&mut self, tail: Tail) {
+        self.changed.insert(tail.id);
+        self.ended.push(tail);
     }
 
     /// Forgets the oldest of the contents without a file, where there are many.
@@ -78,15 +90,18 @@ impl Tailer {
 pub(super) fn restore(saved: Saved) -> Tail {
     let key = Key { device: NO_DEVICE, inode: saved.inode };
     let source = LogSource { path: saved.path.to_string_lossy().into_owned(), ..LogSource::default() };
-    Tail::new(saved.id, 0, &saved.path, key, Arc::new(source)).restored(saved.settled, Head::Hash(saved.head))
+    let mut tail = Tail::new(saved.id, 0, &saved.path, key, Arc::new(source));
+    (tail.size, tail.is_expected) = (saved.size.unwrap_or_default(), saved.size.is_some());
+    tail.restored(saved.settled, Head::Hash(saved.head))
 }
 
-fn save(tail: &Tail) -> Saved {
+fn save(tail: &Tail, has_file: bool) -> Saved {
     Saved {
         id: tail.id,
         path: tail.origin.clone(),
         inode: tail.key.inode,
         settled: tail.progress.settled(),
         head: tail.head.to_hash(),
+        size: (has_file || tail.is_expected).then_some(tail.size),
     }
 }

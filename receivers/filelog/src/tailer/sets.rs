@@ -22,6 +22,13 @@ pub(crate) enum Start {
     AlwaysBeginning,
 }
 
+impl Start {
+    /// Whether the checkpoint has no say at a start.
+    pub(super) fn is_forced(self) -> bool {
+        matches!(self, Start::AlwaysEnd | Start::AlwaysBeginning)
+    }
+}
+
 /// What files of one set have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct FileSet {

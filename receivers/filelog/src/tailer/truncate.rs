@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirEntryExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::places::{cousins, names_of, siblings};
 use super::{Note, Tailer};
 use crate::handle::{Compression, Handle, Meta};
 use crate::tail::{ContentId, Tail};
@@ -19,6 +19,15 @@ pub(super) struct FoundCopy {
     pub(super) end: u64,
 }
 
+/// How far a copy is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// In the file's directory.
+    Beside,
+    /// Also in the directories near that: something may be unread, and that is worth a longer look.
+    Near,
+}
+
 impl Tailer {
     /// A file no longer has what was read from it. The rest of that is read from its copy; the file is read from its
     /// beginning.
@@ -28,7 +37,7 @@ impl Tailer {
         let mut old = self.ended.remove(index);
         let lost = old.size.saturating_sub(old.position());
         let path = name_of(&old);
-        if self.goes_on_in_copy(&mut old) {
+        if self.goes_on_in_copy(&mut old, Reach::Near) {
             self.notes.push(Note::Truncated { path, lost: 0, copy: Some(old.path.clone()) });
             self.tails.insert(id, old);
             self.queue(id, true);
@@ -36,7 +45,7 @@ impl Tailer {
         }
         self.counts.lost_bytes += lost;
         self.notes.push(Note::Truncated { path, lost, copy: None });
-        self.ended.push(old);
+        self.push_ended(old);
         self.flush(id);
     }
 
@@ -50,7 +59,7 @@ impl Tailer {
             old.handle = None;
             old.is_truncated = true;
             old.is_queued = false;
-            self.ended.push(old);
+            self.push_ended(old);
             return;
         }
         let (path, key) = (old.path.clone(), old.key);
@@ -60,13 +69,13 @@ impl Tailer {
         fresh.handle = old.handle.take();
         old.is_truncated = true;
         old.is_queued = false;
-        self.ended.push(old);
+        self.push_ended(old);
         self.insert(fresh, false);
     }
 
     /// Attaches a content without a file to its copy; false where there is none.
-    pub(super) fn goes_on_in_copy(&mut self, old: &mut Tail) -> bool {
-        let Some(FoundCopy { handle, meta, path, end }) = self.find_copy(old) else { return false };
+    pub(super) fn goes_on_in_copy(&mut self, old: &mut Tail, reach: Reach) -> bool {
+        let Some(FoundCopy { handle, meta, path, end }) = self.find_copy(old, reach) else { return false };
         if old.has_pending() && old.position() > end {
             self.flush_apart(old);
         }
@@ -91,12 +100,16 @@ impl Tailer {
         }
     }
 
-    /// Looks for a copy of a content: first among the files taken for one, then in its directory.
-    pub(super) fn find_copy(&mut self, old: &Tail) -> Option<FoundCopy> {
+    /// Looks for a copy of a content: first among the files taken for one, then in its directory, then near that. There it takes a
+    /// whole fingerprint: those files may be others' altogether.
+    pub(super) fn find_copy(&mut self, old: &Tail, reach: Reach) -> Option<FoundCopy> {
         let held = self.copies.values().filter(|copy| copy.of == old.id).map(|copy| copy.path.clone());
         let held: Vec<PathBuf> = held.collect();
         self.release_reused(&siblings(&old.path));
-        held.into_iter().chain(siblings(&old.path)).find_map(|path| self.try_copy(old, path).ok().flatten())
+        let try_all = |paths: Vec<PathBuf>| paths.into_iter().find_map(|path| self.try_copy(old, path).ok().flatten());
+        let may_be_near = reach == Reach::Near && old.head.len() >= self.options.fingerprint_size;
+        let try_near = || if may_be_near { try_all(cousins(&old.path)) } else { None };
+        try_all(held).or_else(|| try_all(siblings(&old.path))).or_else(try_near)
     }
 
     /// Gives up the claims of contents whose files were closed and then deleted: their inodes are others' now.
@@ -121,7 +134,7 @@ impl Tailer {
             self.by_key.remove(&tail.key);
             tail.handle = None;
             tail.is_queued = false;
-            self.ended.push(tail);
+            self.push_ended(tail);
             self.flush(id);
         }
     }
@@ -155,25 +168,4 @@ fn is_overwritten(tail: &Tail) -> bool {
 fn name_of(tail: &Tail) -> PathBuf {
     let now = || names_of(&tail.path, tail.key.inode).into_iter().next();
     if tail.left.is_some() { now().unwrap_or_else(|| tail.path.clone()) } else { tail.path.clone() }
-}
-
-/// The files beside one whose names begin as its own does: `access.log.1`, `access-20261126.log.gz`.
-fn siblings(path: &Path) -> Vec<PathBuf> {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let stem = name.trim_start_matches('.').split('.').next().unwrap_or_default().to_owned();
-    let is_alike = |entry: &fs::DirEntry| {
-        let other = entry.file_name().to_string_lossy().into_owned();
-        other != name && other.trim_start_matches('.').starts_with(&stem)
-    };
-    entries(path).filter(is_alike).map(|entry| entry.path()).collect()
-}
-
-/// The names that a file has in a directory, by its inode.
-pub(super) fn names_of(path: &Path, inode: u64) -> Vec<PathBuf> {
-    entries(path).filter(|entry| entry.ino() == inode).map(|entry| entry.path()).collect()
-}
-
-fn entries(path: &Path) -> impl Iterator<Item = fs::DirEntry> {
-    let directory = path.parent().unwrap_or(Path::new(".")).to_owned();
-    fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok)
 }

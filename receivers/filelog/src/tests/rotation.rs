@@ -295,6 +295,107 @@ fn a_symbolic_link_that_is_pointed_elsewhere() {
     world.assert_each_once();
 }
 
+/// A world of a file in a directory of its own, with directories near it, of which some lines are read already and some not yet.
+fn world_with_directories() -> World {
+    let mut world = World::new("live/access.log");
+    for directory in ["live/old", "archive", "other"] {
+        fs::create_dir_all(world.path(directory)).unwrap();
+    }
+    world.append("other/access.log.1", &format!("{}\n", "x".repeat(5_000)));
+    world.start();
+    world.log("live/access.log", 50);
+    world.read();
+    world.log("live/access.log", 5);
+    world
+}
+
+#[test]
+fn moved_to_another_directory_while_nobody_read() {
+    for directory in ["live/old", "archive"] {
+        let mut world = world_with_directories();
+        world.kill();
+        world.log("live/access.log", 100);
+        world.rename("live/access.log", &format!("{directory}/access.log-20261126"));
+        world.reopen("live/access.log");
+        world.log("live/access.log", 5);
+        world.start();
+        world.read();
+        assert!(world.notes().iter().all(|note| !matches!(note, Note::Missing { .. })));
+        world.log("live/access.log", 20);
+        world.read();
+        world.assert_each_once();
+    }
+}
+
+#[test]
+fn moved_to_another_directory_and_compressed_while_nobody_read() {
+    let mut world = world_with_directories();
+    world.kill();
+    world.rename("live/access.log", "archive/access.log.1");
+    gzip(&world, "archive/access.log.1", "archive/access.log.1.gz");
+    world.reopen("live/access.log");
+    world.start();
+    world.log("live/access.log", 20);
+    world.read();
+    world.assert_each_once();
+}
+
+#[test]
+fn copied_to_another_directory_and_truncated() {
+    for directory in ["live/old", "archive"] {
+        for is_restarted in [false, true] {
+            let mut world = world_with_directories();
+            if is_restarted {
+                world.kill();
+            }
+            world.copy("live/access.log", &format!("{directory}/access.log.1"));
+            world.truncate("live/access.log");
+            if is_restarted {
+                world.start();
+            }
+            world.log("live/access.log", 20);
+            world.read();
+            world.read();
+            world.assert_each_once();
+        }
+    }
+}
+
+#[test]
+fn a_file_of_the_checkpoint_that_is_nowhere_is_told_of_once() {
+    let mut world = world_with_directories();
+    world.scan();
+    world.checkpoint();
+    let path = world.path("live/access.log");
+    let unread = world.tailer().tails().map(|tail| tail.size - tail.position()).sum::<u64>();
+    world.kill();
+    fs::remove_file(&path).unwrap();
+    world.reopen("live/access.log");
+    for told in [true, false] {
+        world.start();
+        let notes = world.notes();
+        let expected = Note::Missing { files: 1, some: vec![path.clone()], lost: unread };
+        assert_eq!(notes.contains(&expected), told, "{notes:?}");
+        assert_eq!(world.tailer().take_counts().lost_bytes, if told { unread } else { 0 });
+        world.kill();
+    }
+}
+
+#[test]
+fn a_file_that_was_read_to_its_end_and_deleted_is_not_missed() {
+    let mut world = world_with_directories();
+    world.read();
+    fs::remove_file(world.path("live/access.log")).unwrap();
+    world.reopen("live/access.log");
+    world.read();
+    world.wait(Duration::from_secs(301));
+    world.read();
+    world.kill();
+    world.start();
+    let notes = world.notes();
+    assert!(notes.iter().all(|note| !matches!(note, Note::Missing { .. })), "{notes:?}");
+}
+
 /// What logrotate's `shred` does before it deletes: other bytes in the same place, to the end of the last block.
 fn overwrite(world: &World, name: &str) {
     let size = fs::metadata(world.path(name)).unwrap().len().next_multiple_of(4_096);
@@ -325,7 +426,10 @@ fn a_rotated_file_that_is_overwritten_is_no_log_any_more() {
         assert_eq!(world.tailer().take_counts().lost_bytes, unread);
         if looks_between {
             let name = world.path("access.log.1");
-            assert!(notes.iter().any(|note| matches!(note, Note::Truncated { path, .. } if *path == name)), "{notes:?}");
+            assert!(
+                notes.iter().any(|note| matches!(note, Note::Truncated { path, .. } if *path == name)),
+                "{notes:?}"
+            );
         }
     }
 }

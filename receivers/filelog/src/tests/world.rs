@@ -42,8 +42,10 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(pattern: &str) -> Self {
+        let directory = Directory::new();
+        fs::create_dir(directory.path().join("logs")).unwrap();
         World {
-            directory: Directory::new(),
+            directory,
             pattern: pattern.to_owned(),
             options: Options {
                 says: Says::Path,
@@ -67,7 +69,8 @@ impl World {
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+        // What is beside the directory is looked at too, and would be other tests'.
+        self.directory.path().join("logs").join(name)
     }
 
     /// The next numbered line. Lines differ in length, so that places differ too.
