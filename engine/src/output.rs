@@ -15,7 +15,7 @@ use crate::telemetry::{ComponentTelemetry, Waiting};
 
 const WAITING: &str = "hornpipe_receiver_waiting";
 
-/// A wait that begins this soon after another is the same for the operator: at a backend that is slower than the receiver, one
+/// A wait that begins this soon after another is the same one in the log, and for how long it has lasted: at a backend that is slower than the receiver, one
 /// ends with each batch.
 const SAME_WAIT: Duration = Duration::from_secs(10);
 
@@ -93,12 +93,16 @@ impl Output {
                 tracing::info!(receiver = id, exporters, "waits for room in the queues; what is not read is kept");
             }
             let since = before.map_or(clock.unix(), |waiting| waiting.since);
-            telemetry.set_waiting(Some(Waiting { exporters, since, last: now }));
+            telemetry.set_waiting(Some(Waiting { exporters, since, last: now, is_over: false }));
             gauge.set(1);
-        } else if before.is_some_and(|waiting| now >= waiting.last.saturating_add(SAME_WAIT)) {
-            tracing::info!(receiver = id, "reads on: there is room in a queue");
-            telemetry.set_waiting(None);
+        } else if let Some(waiting) = before {
             gauge.set(0);
+            if now >= waiting.last.saturating_add(SAME_WAIT) {
+                tracing::info!(receiver = id, "reads on: there is room in a queue");
+                telemetry.set_waiting(None);
+            } else if !waiting.is_over {
+                telemetry.set_waiting(Some(Waiting { is_over: true, ..waiting }));
+            }
         }
     }
 

@@ -230,18 +230,23 @@ async fn the_status_says_for_whom_and_since_when_a_receiver_waits() {
     assert_eq!(telemetry.waiting(), None);
     time.advance(Duration::from_secs(5)).await;
     output.set_waiting(true);
-    let waiting =
-        || telemetry.waiting().map(|waiting| (waiting.exporters, waiting.since.since(FakeClock::START).as_secs()));
+    let now = || telemetry.waiting().filter(|waiting| !waiting.is_over);
+    let waiting = || now().map(|waiting| (waiting.exporters, waiting.since.since(FakeClock::START).as_secs()));
     let both = vec!["first".to_owned(), "second".to_owned()];
     assert_eq!(waiting(), Some((both.clone(), 5)));
     time.advance(Duration::from_secs(60)).await;
     output.set_waiting(true);
     time.advance(Duration::from_secs(9)).await;
     output.set_waiting(false);
-    assert_eq!(waiting(), Some((both, 5)), "a wait that ended a moment ago may go on");
-    time.advance(Duration::from_secs(1)).await;
-    output.set_waiting(false);
     assert_eq!(waiting(), None);
+    output.set_waiting(true);
+    assert_eq!(waiting(), Some((both.clone(), 5)), "one that ended a moment ago goes on");
+    output.set_waiting(false);
+    time.advance(Duration::from_secs(10)).await;
+    output.set_waiting(false);
+    assert_eq!((waiting(), telemetry.waiting()), (None, None));
+    output.set_waiting(true);
+    assert_eq!(waiting(), Some((both, 84)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

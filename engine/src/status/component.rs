@@ -84,7 +84,7 @@ impl Reader<'_> {
                 .last_error()
                 .map(|error| ErrorStatus { text: error.text, age_seconds: self.now.since(error.time).as_secs() }),
             facts: telemetry.facts().into_iter().map(|(name, text)| (name.to_owned(), text)).collect(),
-            waiting: telemetry.waiting().map(|waiting| WaitingStatus {
+            waiting: telemetry.waiting().filter(|waiting| !waiting.is_over).map(|waiting| WaitingStatus {
                 exporters: waiting.exporters,
                 age_seconds: self.now.since(waiting.since).as_secs(),
             }),

@@ -109,7 +109,8 @@ fn busy() -> Bench {
     counters.dropped("missing_type", 2);
     counters.dropped("context_limit", 1);
     let exporters = vec!["datadog".to_owned(), "otlp".to_owned()];
-    statsd.set_waiting(Some(Waiting { exporters, since: Timestamp::from_secs(NOW - 130), last: Duration::ZERO }));
+    let since = Timestamp::from_secs(NOW - 130);
+    statsd.set_waiting(Some(Waiting { exporters, since, last: Duration::ZERO, is_over: false }));
 
     let datadog = bench.exporter("datadog");
     datadog.set_status(Status::Error(REFUSED.to_owned()));

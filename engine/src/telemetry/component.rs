@@ -185,6 +185,8 @@ pub struct Waiting {
     pub since: Timestamp,
     /// When it said so last, on the clock that never steps back.
     pub last: Duration,
+    /// True where it does not wait now: one that waits again soon has waited all the time.
+    pub is_over: bool,
 }
 
 /// Counters, own numbers and status of one component.
@@ -343,7 +345,7 @@ impl ComponentTelemetry {
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
     }
 
-    /// What a receiver waits for; nothing where it does not.
+    /// What a receiver waits for, or has waited for until a moment ago.
     pub fn waiting(&self) -> Option<Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
