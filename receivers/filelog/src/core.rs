@@ -18,6 +18,8 @@ use crate::watch::{Change, Watch};
 const SAFETY_NET: Duration = Duration::from_secs(5);
 /// How soon after one look at everything another is taken, because names have changed.
 const SHORTEST_RESCAN: Duration = Duration::from_millis(100);
+/// How often files are measured that wait to be read: what reads them knows how long they are.
+const MEASURE: Duration = Duration::from_secs(1);
 /// How often the checkpoint is written.
 const CHECKPOINT: Duration = Duration::from_millis(500);
 /// How soon after its first write the second comes; the pauses double from there. A process that is killed again and again
@@ -42,6 +44,8 @@ pub(crate) struct Schedule {
     rescan: bool,
     last_scan: Option<Duration>,
     left: Duration,
+    /// When the files that wait are to be measured.
+    measure: Duration,
     checkpoint: Duration,
     /// How long after its last write the checkpoint was due again.
     pause: Duration,
@@ -67,6 +71,8 @@ pub(crate) struct Step {
 /// What a step did.
 pub(crate) struct Done {
     pub(crate) cut: Option<Cut>,
+    /// Bytes that are in files and not read yet.
+    pub(crate) unread: u64,
     /// True while there is more to read.
     pub(crate) is_busy: bool,
     /// When the next step is due, if nothing happens before.
@@ -91,7 +97,6 @@ pub(crate) struct News {
     pub(crate) missing: Vec<PathBuf>,
     pub(crate) files: usize,
     pub(crate) open: usize,
-    pub(crate) unread: u64,
 }
 
 impl Core {
@@ -101,7 +106,8 @@ impl Core {
         self.tailer.set_time(now, unix);
         step.settled.iter().for_each(|(batch, is_settled)| self.tailer.settle(*batch, *is_settled));
         self.take_changes();
-        let mut done = Done { cut: None, is_busy: false, next: now, news: None, notes: Vec::new(), store: None };
+        let mut done =
+            Done { cut: None, unread: 0, is_busy: false, next: now, news: None, notes: Vec::new(), store: None };
         let is_rescan_due =
             self.schedule.rescan && self.schedule.last_scan.is_none_or(|last| now >= last + SHORTEST_RESCAN);
         let is_first = self.schedule.last_scan.is_none();
@@ -118,7 +124,11 @@ impl Core {
         }
         if step.may_read {
             done.cut = self.tailer.turn();
+        } else if now >= self.schedule.measure {
+            self.tailer.measure();
+            self.schedule.measure = now + MEASURE;
         }
+        done.unread = self.tailer.unread();
         // The first step has just written it; the next write is for what is settled first, which comes soon.
         let is_due = !is_first && (self.tailer.has_changes() || self.schedule.store_failed);
         if is_due && (now >= self.schedule.checkpoint || step.checkpoint) {
@@ -168,7 +178,6 @@ impl Core {
             missing: findings.missing.into_iter().collect(),
             files,
             open: self.tailer.tails().filter(|tail| tail.handle.is_some()).count(),
-            unread: self.tailer.tails().map(|tail| tail.size.saturating_sub(tail.position())).sum(),
         }
     }
 
@@ -191,6 +200,9 @@ impl Core {
         }
         if self.tailer.has_changes() || self.schedule.store_failed {
             next = next.min(self.schedule.checkpoint);
+        }
+        if !may_read && self.tailer.is_busy() {
+            next = next.min(self.schedule.measure);
         }
         // Without room for a batch an incomplete record cannot be sent either.
         if let Some(flush) = self.tailer.next_deadline().filter(|_| may_read) {

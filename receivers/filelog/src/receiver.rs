@@ -267,6 +267,7 @@ impl Running {
         if let Some(core) = &mut self.core {
             self.reports.counts(core.tailer.take_counts());
         }
+        self.reports.unread(done.unread);
         self.reports.notes(done.notes);
         if let Some(news) = done.news {
             self.reports.news(news);

@@ -68,6 +68,11 @@ impl Reports {
         &self.context.id
     }
 
+    /// How much is in files that is not read yet.
+    pub(crate) fn unread(&self, bytes: u64) {
+        self.unread.set(bytes);
+    }
+
     pub(crate) fn counts(&self, counts: Counts) {
         self.bytes.add(counts.bytes);
         self.invalid.add(counts.invalid);
@@ -122,7 +127,6 @@ impl Reports {
     pub(crate) fn news(&self, news: News) {
         self.files.set(news.files as u64);
         self.open.set(news.open as u64);
-        self.unread.set(news.unread);
         self.context.telemetry.set_fact("files", files(&news));
         self.change(|state| {
             for (path, text) in &news.problems {

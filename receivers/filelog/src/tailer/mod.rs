@@ -31,7 +31,7 @@ use std::time::Duration;
 use hashbrown::{HashMap, HashSet};
 use hornpipe_model::{Log, LogSource, Timestamp};
 
-use crate::handle::{Key, Look, Meta};
+use crate::handle::{Handle, Key, Look, Meta};
 use crate::progress::BatchId;
 use crate::tail::{ContentId, Counts, ReadOutcome, Reading, Tail};
 use adopt::Copy;
@@ -240,6 +240,22 @@ impl Tailer {
     /// True while there are files that no pattern names any more.
     pub(crate) fn has_left(&self) -> bool {
         self.tails.values().any(|tail| tail.left.is_some())
+    }
+
+    /// How much is in the files, as far as they were measured, and not read yet.
+    pub(crate) fn unread(&self) -> u64 {
+        self.tails.values().map(|tail| tail.size.saturating_sub(tail.position())).sum()
+    }
+
+    /// Looks how long the files are that wait to be read.
+    pub(crate) fn measure(&mut self) {
+        for id in &self.ready {
+            if let Some(tail) = self.tails.get_mut(id)
+                && let Some(Ok(meta)) = tail.handle.as_ref().map(Handle::meta)
+            {
+                tail.size = tail.size.max(meta.look.size);
+            }
+        }
     }
 
     /// What reading counted since the last call.

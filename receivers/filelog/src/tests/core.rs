@@ -8,7 +8,7 @@ use hornpipe_model::{LogSource, Timestamp};
 
 use super::Directory;
 use super::world::text;
-use crate::core::{Core, Schedule, Step};
+use crate::core::{Core, Done, Schedule, Step};
 use crate::encoding::Encoding;
 use crate::find::Finder;
 use crate::handle::Compression;
@@ -44,17 +44,41 @@ fn core(directory: &Directory) -> Core {
 
 /// Takes a step at a time, in milliseconds; the names and texts of the records.
 fn step(core: &mut Core, now: u64) -> Vec<(String, String)> {
-    let step = Step {
+    let cut = step_with(core, now, true).cut;
+    let records = cut.map(|cut| cut.records).unwrap_or_default();
+    records.iter().map(|log| (log.source.path.clone(), text(log))).collect()
+}
+
+fn step_with(core: &mut Core, now: u64, may_read: bool) -> Done {
+    core.step(Step {
         now: Duration::from_millis(now),
         unix: Timestamp::from_secs(1_000),
         settled: Vec::new(),
-        may_read: true,
+        may_read,
         is_last: false,
         checkpoint: false,
+    })
+}
+
+#[test]
+fn how_much_is_unread_is_known_within_a_second_while_files_wait_and_at_once_when_they_are_read() {
+    let directory = Directory::new();
+    let path = directory.path().join("app.log");
+    fs::write(&path, "x".repeat(99) + "\n").unwrap();
+    let mut core = core(&directory);
+    step(&mut core, 0);
+    let append = |bytes: usize| {
+        use std::io::Write;
+        let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all((".".repeat(bytes - 1) + "\n").as_bytes()).unwrap();
     };
-    let cut = core.step(step).cut;
-    let records = cut.map(|cut| cut.records).unwrap_or_default();
-    records.iter().map(|log| (log.source.path.clone(), text(log))).collect()
+    append(1_000);
+    assert_eq!(step_with(&mut core, 100, false).unread, 1_000);
+    append(500);
+    let done = step_with(&mut core, 200, false);
+    assert!(done.next <= Duration::from_millis(1_100), "{:?}", done.next);
+    assert_eq!(step_with(&mut core, 1_100, false).unread, 1_500);
+    assert_eq!(step_with(&mut core, 1_200, true).unread, 0);
 }
 
 #[test]
