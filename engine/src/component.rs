@@ -14,6 +14,7 @@ use hornpipe_model::{Data, Resource, Signal, Timestamp};
 
 use crate::config::{ByteSize, Report};
 use crate::delivery::DeliveryConfig;
+use crate::sockets::Claim;
 use crate::state_dir::StateDirectory;
 use crate::status::StatusReader;
 use crate::telemetry::{ComponentTelemetry, SignalCounters};
@@ -105,6 +106,10 @@ pub trait ComponentType {
 pub trait ReceiverConfig: Send + Sync {
     /// Checks what the types cannot; opens nothing.
     fn validate(&self, _report: &mut Report) {}
+    /// Where it listens: two receivers that claim one place are refused.
+    fn claims(&self) -> Vec<Claim> {
+        Vec::new()
+    }
     /// Memory that it may take, for the sum that `service.memory_limit` bounds: what it holds, and what it has sent and is
     /// not acknowledged.
     fn memory(&self) -> ByteSize {

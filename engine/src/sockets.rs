@@ -3,6 +3,7 @@
 //! A component asks for a socket by address; the engine keeps it open when the component is rebuilt, so that a reload
 //! loses no datagram and no client ever meets a closed port.
 
+mod claim;
 mod error;
 mod holder;
 mod inherited;
@@ -20,6 +21,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use claim::{Claim, Place};
 pub use error::BindError;
 pub use holder::Holder;
 use unix::SocketFile;
@@ -109,6 +111,11 @@ impl Sockets {
     /// True where the address was asked for through this handle.
     pub fn has_claimed(&self, address: &Address) -> bool {
         self.claimed.lock().unwrap_or_else(PoisonError::into_inner).contains(address)
+    }
+
+    /// The addresses that were asked for through this handle.
+    pub fn claimed(&self) -> Vec<Address> {
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// The UDP socket bound to `address`: the one that an earlier graph left open, or a new one.

@@ -87,9 +87,10 @@ pub(super) fn build(plan: Plan, running: &RunningGraph) -> Result<Changes, Diagn
         queue_memory,
         failures: &mut failures,
     };
-    let extensions = extensions.into_iter().filter_map(|planned| builder.extension(planned)).collect();
+    let extensions: Vec<_> = extensions.into_iter().filter_map(|planned| builder.extension(planned)).collect();
     let exporters = exporters.into_iter().filter_map(|planned| builder.exporter(planned)).collect();
-    let receivers = receivers.into_iter().filter_map(|planned| builder.receiver(planned, &pipelines)).collect();
+    let receivers: Vec<_> = receivers.into_iter().filter_map(|planned| builder.receiver(planned, &pipelines)).collect();
+    builder.check_claims(&receivers, &extensions);
     let pipelines = pipelines.iter().map(|plan| builder.pipeline(plan.clone(), &processors)).collect();
     if failures.has_errors() {
         Err(failures)
@@ -203,10 +204,17 @@ impl Builder<'_> {
         id: &str,
         built: Result<Box<T>, BuildError>,
     ) -> Option<Box<T>> {
-        let error = match built {
-            Ok(component) => return Some(component),
-            Err(error) => error,
-        };
+        match built {
+            Ok(component) => Some(component),
+            Err(error) => {
+                self.refuse(section, id, error);
+                None
+            }
+        }
+    }
+
+    /// Adds a diagnostic at the component's place in the configuration.
+    pub(super) fn refuse(&mut self, section: &str, id: &str, error: BuildError) {
         let component = NodePath::of([section, id]);
         let path = if error.option.is_empty() { component } else { component.join(&NodePath::parse(&error.option)) };
         let diagnostic = Diagnostic::error(error.message).about(path.clone());
@@ -214,7 +222,6 @@ impl Builder<'_> {
             Some((location, _)) => diagnostic.at(&location),
             None => diagnostic,
         });
-        None
     }
 }
 

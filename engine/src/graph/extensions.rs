@@ -28,11 +28,11 @@ pub(super) struct ExtensionChange {
 pub(super) struct NewExtension {
     extension: Box<dyn Extension>,
     telemetry: Arc<ComponentTelemetry>,
-    sockets: Sockets,
+    pub sockets: Sockets,
 }
 
 pub(super) struct RunningExtension {
-    id: String,
+    pub id: String,
     settings: Node,
     pub sockets: Sockets,
     stop: ShutdownTrigger,

@@ -6,10 +6,12 @@
 //!
 //! - `build`: what a plan has that the running graph has not;
 //! - `install`: from one graph to the next;
+//! - `claims`: who listens where;
 //! - `extensions`: what serves the process, around all of it;
 //! - `supervise`: one receiver, started again after a failure.
 
 mod build;
+mod claims;
 mod extensions;
 mod install;
 mod supervise;

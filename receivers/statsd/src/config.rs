@@ -4,6 +4,7 @@ use std::time;
 
 use hornpipe_engine::component::{BuildContext, BuildError, ComponentType, Receiver, ReceiverConfig};
 use hornpipe_engine::config::{ByteSize, Duration, Report};
+use hornpipe_engine::sockets::Claim;
 use hornpipe_model::Signal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -191,6 +192,10 @@ impl ReceiverConfig for StatsdConfig {
         ByteSize::bytes(self.max_sample_bytes.as_bytes().saturating_add(series))
     }
 
+    fn claims(&self) -> Vec<Claim> {
+        self.all_listeners().iter().flat_map(|(at, listener)| listener.claims(at)).collect()
+    }
+
     fn validate(&self, report: &mut Report) {
         for (at, listener) in self.all_listeners() {
             listener.validate(&at, report);
@@ -315,6 +320,23 @@ mod tests {
         let config =
             parse(r#"{"listeners": [{"endpoint": "/run/a.sock", "transport": "unix", "framing": "newline"}]}"#);
         assert_eq!(config.unwrap().listeners[0].framing, Some(Framing::Newline));
+    }
+
+    #[test]
+    fn every_place_to_listen_at_is_claimed_by_its_option() {
+        let json = r#"{"endpoint": "localhost:1", "listeners": [{"endpoint": "localhost:2", "transport": "tcp6"},
+            {"transport": "unixgram"}, {"endpoint": "/run/a.sock", "transport": "unix"}, {"endpoint": "host:3"}]}"#;
+        let claims = parse(json).unwrap().claims();
+        let claims: Vec<_> = claims.into_iter().map(|claim| (claim.option, format!("{:?}", claim.place))).collect();
+        let expected = [
+            ("endpoint", "Address(Udp, 127.0.0.1:1)"),
+            ("endpoint", "Address(Udp, [::1]:1)"),
+            ("listeners[0].endpoint", "Address(Tcp, [::1]:2)"),
+            ("listeners[1].endpoint", "Path(\"/var/run/statsd-receiver.sock\")"),
+            ("listeners[2].endpoint", "Path(\"/run/a.sock\")"),
+            ("listeners[3].endpoint", "Named(Udp, \"host:3\")"),
+        ];
+        assert_eq!(claims, expected.map(|(option, place)| (option.to_owned(), place.to_owned())));
     }
 
     #[test]

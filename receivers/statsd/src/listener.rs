@@ -5,7 +5,7 @@ use std::path::Path;
 
 use hornpipe_engine::Sockets;
 use hornpipe_engine::config::Report;
-use hornpipe_engine::sockets::resolve_endpoint;
+use hornpipe_engine::sockets::{Claim, Place, Protocol, resolve_endpoint};
 use schemars::JsonSchema;
 use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
@@ -141,6 +141,19 @@ impl ListenerConfig {
             let help = "write them as chmod takes them, such as \"0722\"";
             report.error_with_help(&option("socket_permissions"), "are not three or four octal digits", help);
         }
+    }
+
+    /// Where it listens. `at` is put before the names of options.
+    pub(crate) fn claims(&self, at: &str) -> Vec<Claim> {
+        let places = if self.transport.is_at_path() {
+            vec![Place::Path(self.path().into())]
+        } else {
+            let protocol = if self.transport.is_stream() { Protocol::Tcp } else { Protocol::Udp };
+            let mut places = Place::of_endpoint(protocol, &self.endpoint);
+            places.retain(|place| !matches!(place, Place::Address(_, address) if !self.transport.takes(address)));
+            places
+        };
+        places.into_iter().map(|place| Claim { option: format!("{at}endpoint"), place }).collect()
     }
 
     /// The sockets, at least one.

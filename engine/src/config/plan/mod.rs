@@ -3,6 +3,7 @@
 mod blocking;
 mod components;
 mod extensions;
+mod listening;
 mod memory;
 mod pipelines;
 mod service;
@@ -100,6 +101,7 @@ pub fn plan(root: &Node, memory: Option<ByteSize>, registry: &Registry, diagnost
     let receivers = receivers.decode(&used_receivers, |config, report| config.validate(report), diagnostics);
     let processors = processors.decode(&used_processors, |config, report| config.validate(report), diagnostics);
     let exporters = exporters.decode(&used_exporters, |config, report| config.validate(report), diagnostics);
+    listening::check(root, &receivers, diagnostics);
     blocking::warn(root, &pipelines, &exporters, diagnostics);
     let used_extensions = order.iter().map(String::as_str).collect();
     let mut extensions = extensions.decode(&used_extensions, |config, report| config.validate(report), diagnostics);

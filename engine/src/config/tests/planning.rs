@@ -11,6 +11,7 @@ use crate::component::{
     ReceiverConfig,
 };
 use crate::delivery::{DeliveryConfig, QueueConfig, RetryConfig};
+use crate::sockets::{Claim, Place, Protocol};
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -56,6 +57,12 @@ impl ReceiverConfig for Statsd {
         if self.interval.is_zero() {
             report.error("interval", "must be at least 1s");
         }
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        let places = Place::of_endpoint(Protocol::Udp, &self.endpoint);
+        let is_set = |_: &Place| !self.endpoint.is_empty();
+        places.into_iter().filter(is_set).map(|place| Claim { option: "endpoint".to_owned(), place }).collect()
     }
 
     fn build(&self, _: BuildContext) -> Result<Box<dyn Receiver>, BuildError> {
@@ -179,6 +186,28 @@ fn the_environment_chooses_exporters_and_switches_pipelines() {
         printed.contains("= help: defined exporters: otlp_grpc, otlp/eu\n") && !printed.contains("nobody"),
         "{printed}"
     );
+}
+
+#[test]
+fn two_receivers_at_one_address_are_refused_with_both_places() {
+    let text = |second: &str, used: &str| {
+        format!(
+            "
+        receivers:
+          statsd: {{interval: 1s, endpoint: localhost:8125}}
+          statsd/two: {{interval: 1s, endpoint: \"{second}\"}}
+        exporters: {{otlp: {{api_key: k}}}}
+        service: {{pipelines: {{metrics: {{receivers: [{used}], exporters: [otlp]}}}}}}
+        "
+        )
+    };
+    let printed = bad(&text("0.0.0.0:8125", "statsd, statsd/two"));
+    let message = "error: is where `receivers.statsd.endpoint` (pipeline.yaml:2:36) listens already";
+    assert!(printed.starts_with(message), "{printed}");
+    assert!(printed.contains("pipeline.yaml:3:40 (receivers.statsd/two.endpoint)"), "{printed}");
+    assert!(printed.ends_with("1 error in pipeline.yaml\n"), "{printed}");
+    good(&text("localhost:8126", "statsd, statsd/two"), &FixedEnvironment::new());
+    good(&text("localhost:8125", "statsd/two"), &FixedEnvironment::new());
 }
 
 #[test]
