@@ -24,10 +24,14 @@ use crate::timed::{self, TimedPoint};
 /// How many lines are looked up together, be they of one datagram or of many that were received at once.
 const LINES_AT_ONCE: usize = 24;
 
-/// How many events one reader keeps in one window.
+/// How many events one reader keeps in one window, and how much memory they may take: a thousand of the 8 KiB that Datadog's
+/// clients send at most.
 const EVENT_LIMIT: usize = 1_000;
-/// How many service checks one reader keeps in one window. They are rare, and each holds a message.
+const EVENT_BYTES: usize = 8 << 20;
+/// How many service checks one reader keeps in one window, and how much memory they may take. They are rare, and each holds a
+/// message.
 const SERVICE_CHECK_LIMIT: usize = 10_000;
+const SERVICE_CHECK_BYTES: usize = 8 << 20;
 
 /// How many series are evicted at a time: few enough not to keep datagrams waiting.
 const EVICTED_AT_ONCE: usize = 64;
@@ -344,7 +348,11 @@ impl Aggregator {
     #[cold]
     fn event(&mut self, line: &[u8], arrival: Duration) {
         let outcome = match event::parse(line, arrival) {
-            Ok(_) if self.slab.events.len() >= EVENT_LIMIT => Err(reason::EVENT_LIMIT),
+            Ok(event)
+                if self.slab.events.len() >= EVENT_LIMIT || self.slab.event_bytes + event.bytes() > EVENT_BYTES =>
+            {
+                Err(reason::EVENT_LIMIT)
+            }
             outcome => outcome,
         };
         match outcome {
@@ -352,6 +360,7 @@ impl Aggregator {
                 self.tally.received -= 1;
                 self.tally.events += 1;
                 self.tally.events_in_characters += u64::from(event.in_characters);
+                self.slab.event_bytes += event.bytes();
                 self.slab.events.push(event);
             }
             Err(reason) => self.rejects.add(reason, line),
@@ -361,9 +370,11 @@ impl Aggregator {
     #[cold]
     fn service_check(&mut self, line: &[u8], arrival: Duration) -> Result<(), hornpipe_engine::Reason> {
         let check = service_check::parse(line, arrival)?;
-        if self.slab.checks.len() >= SERVICE_CHECK_LIMIT {
+        let bytes = self.slab.check_bytes + check.bytes();
+        if self.slab.checks.len() >= SERVICE_CHECK_LIMIT || bytes > SERVICE_CHECK_BYTES {
             return Err(reason::SERVICE_CHECK_LIMIT);
         }
+        self.slab.check_bytes = bytes;
         self.slab.checks.push(check);
         self.slab.lines += 1;
         Ok(())

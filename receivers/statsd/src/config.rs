@@ -27,7 +27,8 @@ const LEAST_SAMPLE_BYTES: u64 = 64 << 10;
 const MOST_CONTEXTS: usize = 100_000_000;
 
 /// What a series of four tags takes with its point on the way to the exporters: by `docs/benchmarks.md`, 100,000 series make
-/// the process 86 MiB larger.
+/// the process 86 MiB larger. Long names and tags take more, up to the bound that `ContextLimit` has for them; that, and what
+/// events and service checks may take in a window, is no more than a bound, and nothing is reserved for it.
 const BYTES_A_SERIES: u64 = 900;
 const DEFAULT_CONTEXTS: usize = 200_000;
 /// What memory is reserved for where nobody has set a bound: more than nearly everybody has. For the default, a container of
@@ -70,7 +71,8 @@ pub struct StatsdConfig {
     pub counter_expiry: Duration,
     /// How many series (name, type, tags and host) are known at once, at least 1. Lines of further ones are dropped with
     /// the reason `context_limit`. A series takes about half a kilobyte, and 900 bytes with its point on the way. What is
-    /// set here is reserved of `service.memory_limit`; the default is a safety net, and reserves 20,000 series.
+    /// set here is reserved of `service.memory_limit`; the default is a safety net, and reserves 20,000 series. Names and tags
+    /// of all together may take 1KiB for each of them (at least 1MiB); what is beyond is dropped as well.
     pub max_contexts: usize,
     /// How much memory the values of histograms, timers, distributions and sets may take in a window, at least `64KiB`. When it
     /// is used up, the series with the most values become sketches, which are exact to 1/128, and the largest sets estimates.

@@ -28,17 +28,27 @@ use crate::spelling::{Spelling, SpellingKey};
 /// The index of what is filtered out.
 pub(crate) const FILTERED: u32 = u32::MAX;
 
-/// How many series all readers of a receiver may know together.
+/// How much memory the names, tags and hosts of all series may take, for each that there may be: several times as much as
+/// usual ones do. A name or tag may be as long as a datagram, so that their number alone is no bound.
+const TEXT_OF_EACH: usize = 1 << 10;
+/// The same of all, at least.
+const LEAST_TEXT: usize = 1 << 20;
+
+/// How many series all readers of a receiver may know together, and how much memory their names and tags may take.
 #[derive(Debug)]
 pub(crate) struct ContextLimit {
     known: AtomicUsize,
     limit: usize,
+    /// Bytes of the contexts that are known.
+    bytes: AtomicUsize,
+    byte_limit: usize,
 }
 
 impl ContextLimit {
     /// Up to `limit` series.
     pub(crate) fn new(limit: usize) -> Self {
-        ContextLimit { known: AtomicUsize::new(0), limit }
+        let byte_limit = limit.saturating_mul(TEXT_OF_EACH).max(LEAST_TEXT);
+        ContextLimit { known: AtomicUsize::new(0), limit, bytes: AtomicUsize::new(0), byte_limit }
     }
 
     /// How many are known now. One that two readers see counts twice.
@@ -51,13 +61,28 @@ impl ContextLimit {
         self.limit
     }
 
-    fn take(&self) -> bool {
-        let more = |known| (known < self.limit).then_some(known + 1);
-        self.known.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    /// How much memory their names and tags may take, in bytes.
+    pub(crate) fn byte_limit(&self) -> usize {
+        self.byte_limit
     }
 
-    fn give_back(&self, count: usize) {
+    /// Room for one more, which takes so many bytes.
+    fn take(&self, bytes: usize) -> bool {
+        let one_more = |known| (known < self.limit).then_some(known + 1);
+        let longer = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= self.byte_limit);
+        if self.known.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
+            return false;
+        }
+        let is_room = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, longer).is_ok();
+        if !is_room {
+            self.known.fetch_sub(1, Ordering::Relaxed);
+        }
+        is_room
+    }
+
+    fn give_back(&self, count: usize, bytes: usize) {
         self.known.fetch_sub(count, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -131,7 +156,7 @@ impl Contexts {
     /// (a line that has its time amid other fields has another each time).
     ///
     /// # Errors
-    /// [`reason::CONTEXT_LIMIT`] for a new series when there may be no more, [`reason::FILTERED`] for one that is not wanted.
+    /// [`reason::CONTEXT_LIMIT`] for a new series when there may be no more, or its text is too much, [`reason::FILTERED`] for one that is not wanted.
     #[cold]
     pub(crate) fn resolve(&mut self, spelling: Option<Spelling>, sample: &Sample<'_>) -> Result<u32, Reason> {
         let context = match self.naming.context(sample) {
@@ -188,7 +213,7 @@ impl Contexts {
     fn create(&mut self, kind: Kind, context: Context, identity_hash: u64) -> Result<u32, Reason> {
         let next =
             u32::try_from(self.slots.len()).ok().filter(|next| *next != FILTERED).ok_or(reason::CONTEXT_LIMIT)?;
-        if !self.limit.take() {
+        if !self.limit.take(context.bytes()) {
             return Err(reason::CONTEXT_LIMIT);
         }
         let index = self.free.pop().unwrap_or(next);
@@ -221,13 +246,14 @@ impl Contexts {
             found.remove();
         }
         self.evicted.push(index);
-        self.limit.give_back(1);
+        self.limit.give_back(1, slot.context.bytes());
     }
 }
 
 impl Drop for Contexts {
     fn drop(&mut self) {
-        self.limit.give_back(self.by_identity.len());
+        let bytes = self.slots.iter().flatten().map(|slot| slot.context.bytes()).sum();
+        self.limit.give_back(self.by_identity.len(), bytes);
     }
 }
 
@@ -309,6 +335,22 @@ mod tests {
         assert_eq!(evict_all(&mut contexts, &[first]), [first]);
         assert!(index_of(&mut contexts, "c:1|c").is_ok());
         assert_eq!(contexts.limit.known(), 2);
+    }
+
+    #[test]
+    fn the_text_of_all_series_is_bounded_and_what_is_evicted_gives_its_part_back() {
+        let mut contexts = contexts(1_000);
+        let long = |number: usize| format!("x:1|c|#n:{number}-{}", "y".repeat(60_000));
+        let kept: Vec<u32> = (0..100).map_while(|number| index_of(&mut contexts, &long(number)).ok()).collect();
+        assert_eq!(kept.len(), 17, "of 60 kB in 1 MiB");
+        assert_eq!(index_of(&mut contexts, &long(99)), Err(reason::CONTEXT_LIMIT));
+        assert_eq!(contexts.limit.known(), 17);
+        assert!(index_of(&mut contexts, "short:1|c|#a:b").is_ok(), "there is room for a short one");
+        evict_all(&mut contexts, &kept[..1]);
+        assert!(index_of(&mut contexts, &long(99)).is_ok());
+        let limit = Arc::clone(&contexts.limit);
+        drop(contexts);
+        assert_eq!((limit.known(), limit.bytes.load(Ordering::Relaxed)), (0, 0));
     }
 
     #[test]

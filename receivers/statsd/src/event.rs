@@ -29,6 +29,16 @@ pub(crate) struct ReceivedEvent {
     pub(crate) in_characters: bool,
 }
 
+impl ReceivedEvent {
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let Event { title, text, host, aggregation_key, source_type_name, .. } = &self.event;
+        let host = host.as_ref().map_or(0, String::len);
+        let texts = title.len() + text.len() + host + aggregation_key.len() + source_type_name.len();
+        size_of::<Self>() + texts + self.tags.heap_bytes()
+    }
+}
+
 /// Parses an event. An optional field that cannot be read is ignored, and so is an unknown one; `h:` goes before a `host:`
 /// tag, as in the Agent.
 ///

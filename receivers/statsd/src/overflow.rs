@@ -7,6 +7,7 @@ use hornpipe_engine::telemetry::{ComponentTelemetry, Status};
 use hornpipe_engine::{Clock, RateLimit};
 use hornpipe_model::Signal;
 
+use crate::contexts::ContextLimit;
 use crate::flush::Merger;
 use crate::reason;
 
@@ -37,14 +38,14 @@ impl Overflow {
         &mut self,
         id: &str,
         merger: &Merger,
-        limit: usize,
+        limit: &ContextLimit,
         telemetry: &ComponentTelemetry,
         clock: &Clock,
     ) {
         let all = telemetry.signal(Signal::Metrics).dropped_for(reason::CONTEXT_LIMIT);
         let dropped = all - std::mem::replace(&mut self.dropped, all);
         if dropped > 0 {
-            let text = describe(dropped, limit, &merger.names_with_most_series(NAMED));
+            let text = describe(dropped, &bound(limit), &merger.names_with_most_series(NAMED));
             if self.log.allow(clock).is_some() {
                 tracing::warn!(receiver = id, "{text}");
             }
@@ -56,8 +57,20 @@ impl Overflow {
     }
 }
 
-fn describe(dropped: u64, limit: usize, names: &[(String, usize)]) -> String {
-    let mut text = format!("{dropped} lines of new series dropped: max_contexts ({limit}) are known; most belong to ");
+/// What is used up.
+fn bound(limit: &ContextLimit) -> String {
+    let (known, most) = (limit.known(), limit.limit());
+    if known >= most {
+        return format!("max_contexts ({most}) are known");
+    }
+    let room = limit.byte_limit() >> 20;
+    format!(
+        "the names and tags of {known} take the {room}MiB that they may with max_contexts {most}, since some are very long"
+    )
+}
+
+fn describe(dropped: u64, bound: &str, names: &[(String, usize)]) -> String {
+    let mut text = format!("{dropped} lines of new series dropped: {bound}; most belong to ");
     for (place, (name, count)) in names.iter().enumerate() {
         let name: String = name.escape_debug().take(SHOWN_CHARACTERS).collect();
         // Writing to a text cannot fail.
@@ -73,7 +86,7 @@ mod tests {
     #[test]
     fn the_text_names_the_metrics_whatever_their_names_hold() {
         let names = [("app.\x1b[31m".to_owned(), 180_000), ("ü".repeat(500), 3)];
-        let text = describe(12, 200_000, &names);
+        let text = describe(12, "max_contexts (200000) are known", &names);
         let shown = "ü".repeat(SHOWN_CHARACTERS);
         let expected = "12 lines of new series dropped: max_contexts (200000) are known; most belong to ";
         assert_eq!(text, format!("{expected}app.\\u{{1b}}[31m (180000), {shown} (3)"));

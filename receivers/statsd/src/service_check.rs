@@ -28,6 +28,13 @@ pub(crate) struct ReceivedCheck {
     pub(crate) result: ServiceCheck,
 }
 
+impl ReceivedCheck {
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.context.bytes() + self.result.message.len()
+    }
+}
+
 /// Parses a service check. A field that cannot be read is ignored, and so is an unknown one; `h:` goes before a `host:`
 /// tag, as in the Agent.
 ///

@@ -24,6 +24,9 @@ pub(crate) struct Slab {
     pub(crate) timed: Vec<TimedPoint>,
     /// Events, which go to the logs pipelines.
     pub(crate) events: Vec<ReceivedEvent>,
+    /// Bytes that the checks and the events take.
+    pub(crate) check_bytes: usize,
+    pub(crate) event_bytes: usize,
     /// An upper bound of the bytes that its samples and members take.
     pub(crate) value_bytes: usize,
     /// How many lines all of it stands for, events left out.
@@ -141,6 +144,8 @@ impl Slab {
         }
         self.lines = 0;
         self.value_bytes = 0;
+        self.check_bytes = 0;
+        self.event_bytes = 0;
     }
 
     /// The values of all series that have one.

@@ -11,7 +11,7 @@ use crate::parse::{Kind, Sample};
 use crate::reason;
 use crate::slab::saturating_sum;
 
-/// How many such lines one reader keeps in one window.
+/// How many such lines one reader keeps in one window. What their series take is bounded with all series.
 pub(crate) const LIMIT: usize = 100_000;
 
 /// A point that waits for the end of the window in which it came.

@@ -33,6 +33,41 @@ async fn with_too_many_series_the_status_names_the_metrics_responsible_until_it_
 }
 
 #[tokio::test]
+async fn where_names_and_tags_are_too_long_the_status_says_so() {
+    let time = FakeClock::new();
+    let run = start(&time, "{\"max_contexts\": 500}").await;
+    for number in 0..20 {
+        run.send(&format!("long:1|g|#id:{number}-{}", "x".repeat(60_000)));
+        run.received(number + 1).await;
+    }
+    time.advance(Duration::from_secs(10)).await;
+    run.batches(1).await;
+    let Status::Warning(text) = run.telemetry.status() else { panic!("no warning") };
+    let expected = "3 lines of new series dropped: the names and tags of 17 take the 1MiB that they may with max_contexts 500, \
+                    since some are very long; most belong to long (17)";
+    assert_eq!(text, expected);
+    run.finish().await;
+}
+
+#[tokio::test]
+async fn messages_are_bounded_in_bytes_and_every_window_has_room_anew() {
+    let time = FakeClock::new();
+    let run = start(&time, "{}").await;
+    for window in 0..2 {
+        for number in 0..160 {
+            run.send(&format!("_sc|up{number}|0|m:{}", "x".repeat(60_000)));
+            run.received(window * 160 + number + 1).await;
+        }
+        time.advance(Duration::from_secs(10)).await;
+        let batches = run.batches(window as usize + 1).await;
+        assert_eq!(batches[window as usize].points.len(), 139, "of 60 kB in 8 MiB");
+    }
+    let counters = run.telemetry.signal(Signal::Metrics);
+    assert_eq!(counters.dropped_for(crate::reason::SERVICE_CHECK_LIMIT), 42);
+    run.finish().await;
+}
+
+#[tokio::test]
 async fn when_samples_use_up_their_budget_the_largest_series_becomes_a_sketch_and_loses_no_count() {
     let time = FakeClock::new();
     let run = start(&time, r#"{"max_sample_bytes": "64KiB"}"#).await;
