@@ -1,8 +1,10 @@
 //! Copies of all packets to another StatsD server, for a migration. Nothing waits for it: what it cannot take at once is
 //! not sent, and counted.
 
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,7 +42,7 @@ impl Forwarder {
         let failure = |error: io::Error| format!("cannot send to {target}: {error}");
         let target = if is_path(target) {
             let path = PathBuf::from(target);
-            if sockets.iter().any(|socket| socket.unixgram_path().as_ref() == Some(&path)) {
+            if sockets.iter().filter_map(Socket::unixgram_path).any(|own| is_same_file(&own, &path)) {
                 return Err(own_address(target));
             }
             let socket = UnixDatagram::unbound().map_err(failure)?;
@@ -125,9 +127,23 @@ fn own_address(target: &str) -> String {
 
 /// Whether a packet to `address` would come to our socket at `own`.
 fn reaches(own: SocketAddr, address: SocketAddr) -> bool {
+    let (listening, target) = (own.ip().to_canonical(), address.ip().to_canonical());
+    // What is sent to no address in particular goes to the loopback address.
+    let target = match target {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        other => other,
+    };
     // Only an address of this machine can be bound.
-    let is_here = || UdpSocket::bind((address.ip(), 0)).is_ok();
-    own.port() == address.port() && (own.ip() == address.ip() || (own.ip().is_unspecified() && is_here()))
+    let is_here = || UdpSocket::bind((target, 0)).is_ok();
+    let takes_all = listening.is_unspecified() && (listening.is_ipv6() || target.is_ipv4());
+    own.port() == address.port() && (listening == target || (takes_all && is_here()))
+}
+
+/// Whether two paths lead to one file, through whatever links.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    one == other || identity(one).is_some_and(|file| Some(file) == identity(other))
 }
 
 /// The first packet's worth of whole lines, and what follows.
@@ -194,7 +210,7 @@ mod tests {
         assert_eq!(missing.failed.get(), 1);
         let found = UnixDatagram::bind(&path).unwrap();
         missing.send(b"a:1|c", false);
-        std::fs::remove_file(&path).unwrap();
+        fs::remove_file(&path).unwrap();
         assert_eq!(found.recv(&mut buffer).unwrap(), 5);
     }
 
@@ -226,7 +242,7 @@ mod tests {
         for _ in 0..2_000 {
             forwarder.send(b"a:1|c", false);
         }
-        std::fs::remove_file(&path).unwrap();
+        fs::remove_file(&path).unwrap();
         drop(other);
         assert!(forwarder.failed.get() > 0);
         assert_eq!(forwarder.sent.get() + forwarder.failed.get(), 2_000);
@@ -239,10 +255,35 @@ mod tests {
         let own = [Socket::Udp(socket)];
         let error = Forwarder::open(&address.to_string(), &own, &telemetry()).unwrap_err();
         assert!(error.contains("address of this receiver"), "{error}");
-        let everywhere: SocketAddr = ([0, 0, 0, 0], 8125).into();
-        assert!(reaches(everywhere, ([127, 0, 0, 1], 8125).into()));
-        assert!(
-            !reaches(everywhere, ([127, 0, 0, 1], 8126).into()) && !reaches(everywhere, ([10, 0, 0, 9], 8125).into())
-        );
+        for (own, target, expected) in [
+            ("0.0.0.0:1", "127.0.0.1:1", true),
+            ("0.0.0.0:1", "127.0.0.1:2", false),
+            ("0.0.0.0:1", "10.255.255.9:1", false),
+            ("0.0.0.0:1", "0.0.0.0:1", true),
+            ("127.0.0.1:1", "0.0.0.0:1", true),
+            ("127.0.0.1:1", "127.0.0.2:1", false),
+            ("127.0.0.1:1", "[::ffff:127.0.0.1]:1", true),
+            ("[::1]:1", "[::]:1", true),
+            ("127.0.0.1:1", "[::]:1", false),
+            ("[::]:1", "127.0.0.1:1", true),
+        ] {
+            assert_eq!(reaches(own.parse().unwrap(), target.parse().unwrap()), expected, "{own} {target}");
+        }
+    }
+
+    #[test]
+    fn a_receiver_knows_its_own_path_behind_links() {
+        let directory = std::env::temp_dir().join(format!("hornpipe-forward-links-{}", std::process::id()));
+        fs::create_dir_all(directory.join("real")).unwrap();
+        let own = directory.join("real/dsd.sock");
+        let sockets = [Socket::Unixgram(UnixDatagram::bind(&own).unwrap())];
+        std::os::unix::fs::symlink("real", directory.join("link")).unwrap();
+        std::os::unix::fs::symlink(&own, directory.join("file")).unwrap();
+        let open = |path: &str| {
+            Forwarder::open(directory.join(path).to_str().unwrap(), &sockets, &telemetry()).map(drop).is_ok()
+        };
+        let found = ["real/dsd.sock", "link/dsd.sock", "file", "real/../link/./dsd.sock", "other"].map(open);
+        fs::remove_dir_all(&directory).unwrap();
+        assert_eq!(found, [false, false, false, false, true]);
     }
 }
