@@ -124,7 +124,7 @@ impl Sockets {
     /// [`BindError::Taken`] where another process listens, [`BindError::Refused`] for all else.
     pub fn udp(&self, address: SocketAddr) -> Result<UdpSocket, BindError> {
         let bind = || Ok(Open { sockets: vec![UdpSocket::bind(address)?.into()], ..Open::default() });
-        self.first(Address::Udp(address), bind).map(UdpSocket::from).map_err(refused(Protocol::Udp, address))
+        self.first(Address::Udp(address), bind).map(UdpSocket::from).map_err(self.refused(Protocol::Udp, address))
     }
 
     /// Several UDP sockets bound to `address`, among which the system distributes the senders; of those that an earlier graph
@@ -142,7 +142,7 @@ impl Sockets {
             resized.and_then(|()| known.sockets.iter().map(OwnedFd::try_clone).collect::<io::Result<Vec<_>>>());
         cloned
             .map(|sockets| sockets.into_iter().map(UdpSocket::from).collect())
-            .map_err(refused(Protocol::Udp, address))
+            .map_err(self.refused(Protocol::Udp, address))
     }
 
     /// The TCP socket that listens at `address`: the one that an earlier graph left open, or a new one.
@@ -151,7 +151,7 @@ impl Sockets {
     /// [`BindError::Taken`] where another process listens, [`BindError::Refused`] for all else.
     pub fn tcp(&self, address: SocketAddr) -> Result<TcpListener, BindError> {
         let bind = || Ok(Open { sockets: vec![TcpListener::bind(address)?.into()], ..Open::default() });
-        self.first(Address::Tcp(address), bind).map(TcpListener::from).map_err(refused(Protocol::Tcp, address))
+        self.first(Address::Tcp(address), bind).map(TcpListener::from).map_err(self.refused(Protocol::Tcp, address))
     }
 
     /// The Unix socket for datagrams at `path`: the one that an earlier graph left open, whose clients stay connected, or
@@ -176,12 +176,41 @@ impl Sockets {
         self.unix_socket(Address::Unix(path.clone()), &path, mode, bind).map(UnixListener::from)
     }
 
+    /// The inherited sockets whose address `used` does not know: what comes there is lost.
+    pub fn inherited_but(&self, used: impl Fn(&Address) -> bool) -> Vec<Address> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.iter()
+            .filter(|(address, known)| known.is_inherited && !used(address))
+            .map(|(known, _)| known.clone())
+            .collect()
+    }
+
     /// Closes the sockets whose address `keep` refuses, and removes their files. Inherited ones stay.
     pub fn retain(&self, keep: impl Fn(&Address) -> bool) {
         self.open
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|address, known| known.is_inherited || keep(address));
+    }
+
+    fn refused(&self, protocol: Protocol, address: SocketAddr) -> impl Fn(io::Error) -> BindError {
+        move |source| match self.inherited_at(protocol, address.port()) {
+            Some(inherited) if source.kind() == io::ErrorKind::AddrInUse => {
+                BindError::Inherited { protocol, address, inherited }
+            }
+            _ => BindError::new(protocol, address, source),
+        }
+    }
+
+    /// The address of an inherited socket at a port.
+    fn inherited_at(&self, protocol: Protocol, port: u16) -> Option<SocketAddr> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.iter().filter(|(_, known)| known.is_inherited).find_map(|(address, _)| match (protocol, address) {
+            (Protocol::Udp, Address::Udp(found)) | (Protocol::Tcp, Address::Tcp(found)) if found.port() == port => {
+                Some(*found)
+            }
+            _ => None,
+        })
     }
 
     fn unix_socket(
@@ -218,10 +247,6 @@ impl Sockets {
 
 fn first_of(open: &Open) -> io::Result<OwnedFd> {
     open.sockets.first().ok_or(io::ErrorKind::NotFound)?.try_clone()
-}
-
-fn refused(protocol: Protocol, address: SocketAddr) -> impl Fn(io::Error) -> BindError {
-    move |source| BindError::new(protocol, address, source)
 }
 
 /// The addresses that an endpoint means. `localhost` means every loopback address that this machine has, whatever its
@@ -278,6 +303,21 @@ mod tests {
         let every = SocketAddr::from(([0, 0, 0, 0], other.local_addr().unwrap().port()));
         let error = Sockets::default().udp(every).unwrap_err();
         assert!(matches!(error, BindError::Taken { holder: Holder::Ourselves, .. }), "{error}");
+    }
+
+    #[test]
+    fn an_inherited_socket_in_the_way_is_named_and_so_is_one_that_nobody_asks_for() {
+        let given = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let (inherited, port) = (given.local_addr().unwrap(), given.local_addr().unwrap().port());
+        let sockets = Sockets::default();
+        let known = Open { sockets: vec![given.into()], is_inherited: true, file: None };
+        sockets.open.lock().unwrap().insert(Address::Udp(inherited), known);
+        let error = sockets.udp(([127, 0, 0, 1], port).into()).unwrap_err().to_string();
+        assert!(error.contains(&format!("write the endpoint \"{inherited}\"")), "{error}");
+        let used = |address: &Address| sockets.has_claimed(address);
+        assert_eq!(sockets.inherited_but(used), [Address::Udp(inherited)]);
+        sockets.udp(inherited).unwrap();
+        assert_eq!(sockets.inherited_but(used), []);
     }
 
     #[test]

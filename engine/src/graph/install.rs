@@ -120,15 +120,22 @@ impl RunningGraph {
         }
         retired.receivers.extend(before);
         self.close_unused_sockets();
+        for address in self.environment.sockets.inherited_but(|address| self.is_claimed(address)) {
+            tracing::warn!(
+                "nothing listens at the inherited socket {address}, and what is sent there is lost; give its address to a \
+                 receiver as `endpoint`, or take it out of the systemd unit"
+            );
+        }
     }
 
     /// Closes listening sockets that no receiver and no extension of this graph asked for.
     pub(super) fn close_unused_sockets(&self) {
-        let used = |address: &Address| {
-            self.receivers.iter().any(|known| known.sockets.has_claimed(address))
-                || self.extensions.iter().any(|known| known.sockets.has_claimed(address))
-        };
-        self.environment.sockets.retain(used);
+        self.environment.sockets.retain(|address| self.is_claimed(address));
+    }
+
+    fn is_claimed(&self, address: &Address) -> bool {
+        self.receivers.iter().any(|known| known.sockets.has_claimed(address))
+            || self.extensions.iter().any(|known| known.sockets.has_claimed(address))
     }
 
     fn start_receiver(

@@ -27,6 +27,19 @@ pub enum BindError {
         /// Who has it.
         holder: Holder,
     },
+    /// A socket that this process was started with has the port.
+    #[error(
+        "{protocol} address {address} is covered by the socket {inherited} that systemd, or who else started this process, \
+         handed over; write the endpoint \"{inherited}\" to use it"
+    )]
+    Inherited {
+        /// What was to listen there.
+        protocol: Protocol,
+        /// The address.
+        address: SocketAddr,
+        /// Where the inherited socket listens.
+        inherited: SocketAddr,
+    },
     /// The system refused.
     #[error("cannot listen on {address}: {source}")]
     Refused {
