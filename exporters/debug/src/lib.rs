@@ -4,6 +4,7 @@
 
 mod config;
 mod render;
+mod shown;
 
 pub use config::{DebugConfig, Verbosity};
 

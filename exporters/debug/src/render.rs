@@ -10,6 +10,7 @@ use hornpipe_model::{
 };
 
 use crate::Verbosity;
+use crate::shown::{Shown, ShownLines};
 
 /// The items of `data` at the indexes `items` as lines.
 pub fn render(data: &Data, items: &[u32], verbosity: Verbosity) -> String {
@@ -54,8 +55,8 @@ fn write_resource(out: &mut String, resource: &Resource) {
     out.push_str(" from");
     for (key, value) in &resource.attributes {
         let _ = match value {
-            Value::String(text) => write!(out, " {key}={text}"),
-            other => write!(out, " {key}={other:?}"),
+            Value::String(text) => write!(out, " {}={}", Shown(key), Shown(text)),
+            other => write!(out, " {}={other:?}", Shown(key)),
         };
     }
 }
@@ -68,14 +69,14 @@ fn is_zero_fill(value: &MetricValue) -> bool {
 /// `12:00:10  count         gunicorn.requests  5  (0.5/s)  env:prod`
 fn write_point(out: &mut String, point: &MetricPoint) {
     let (kind, value) = describe(&point.value, point.window.interval);
-    let name = point.context.name();
+    let name = Shown(point.context.name());
     let _ = write!(out, "{}  {kind:<12}  {name}  {value}", clock_time(point.window.end));
     if !point.context.unit().is_empty() && !point.context.unit().starts_with('{') {
-        let _ = write!(out, " {}", point.context.unit());
+        let _ = write!(out, " {}", Shown(point.context.unit()));
     }
     write_tags(out, point.context.tags());
     if let Some(host) = point.context.host() {
-        let _ = write!(out, "  host:{host}");
+        let _ = write!(out, "  host:{}", Shown(host));
     }
     out.push('\n');
 }
@@ -88,7 +89,9 @@ fn describe(value: &MetricValue, interval: Option<Duration>) -> (&'static str, S
         }
         MetricValue::Gauge(value) => ("gauge", value.to_string()),
         MetricValue::Distribution(distribution) => ("distribution", describe_distribution(distribution)),
-        MetricValue::ServiceCheck(check) => ("check", format!("{} {}", status_name(check.status), check.message)),
+        MetricValue::ServiceCheck(check) => {
+            ("check", format!("{} {}", status_name(check.status), Shown(&check.message)))
+        }
         MetricValue::Sum { value, temporality, .. } => ("sum", format!("{value}{}", since_start(*temporality))),
         MetricValue::ExponentialHistogram { histogram, temporality } => {
             ("histogram", format!("count={} sum={}{}", histogram.count, histogram.sum, since_start(*temporality)))
@@ -132,21 +135,25 @@ const fn status_name(status: CheckStatus) -> &'static str {
 fn write_tags(out: &mut String, tags: &Tags) {
     for (position, tag) in tags.iter().enumerate() {
         let gap = if position == 0 { "  " } else { "," };
-        let _ = write!(out, "{gap}{tag}");
+        let _ = write!(out, "{gap}{}", Shown(tag));
     }
 }
 
 fn write_log(out: &mut String, log: &Log) {
     let _ = write!(out, "{}  log  ", clock_time(log.time_or_observed()));
     if !log.event_name.is_empty() {
-        let _ = write!(out, "[{}] ", log.event_name);
+        let _ = write!(out, "[{}] ", Shown(&log.event_name));
     }
     if let Some(event) = Event::from_log(log) {
-        let _ = write!(out, "{}: ", event.title);
+        let _ = write!(out, "{}: ", Shown(&event.title));
     }
     match &log.body {
-        Body::Text(text) => out.push_str(text),
-        Body::Bytes(bytes) => out.push_str(&String::from_utf8_lossy(bytes)),
+        Body::Text(text) => {
+            let _ = write!(out, "{}", ShownLines(text));
+        }
+        Body::Bytes(bytes) => {
+            let _ = write!(out, "{}", ShownLines(&String::from_utf8_lossy(bytes)));
+        }
         Body::Value(value) => {
             let _ = write!(out, "{value:?}");
         }
@@ -165,7 +172,7 @@ fn clock_time(time: Timestamp) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use hornpipe_model::{Context, MetricBatch, Origin, Samples, Scope, Window, WireType};
+    use hornpipe_model::{Context, MetricBatch, Origin, Samples, Scope, ServiceCheck, Window, WireType};
 
     use super::*;
 
@@ -207,6 +214,15 @@ mod tests {
              10:00:10Z  gauge         queue.depth  2.5\n\
              10:00:10Z  distribution  gunicorn.request.duration  max=20 median=10 avg=10.5 count=20 95percentile=19\n"
         );
+    }
+
+    #[test]
+    fn what_comes_from_outside_cannot_write_to_the_terminal() {
+        let check = ServiceCheck { status: CheckStatus::Ok, message: "fine\x1b[0m".into() };
+        let points = vec![point("a\x1b[31m\nb", &["t:\x07"], MetricValue::ServiceCheck(Box::new(check)))];
+        let (resource, scope) = (Arc::new(Resource::default()), Arc::new(Scope::default()));
+        let text = render(&MetricBatch { resource, scope, points }.into(), &[0], Verbosity::Normal);
+        assert_eq!(text, "10:00:10Z  check         a\\u{1b}[31m\\nb  OK fine\\u{1b}[0m  t:\\u{7}\n");
     }
 
     #[test]
