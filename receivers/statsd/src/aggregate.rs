@@ -11,6 +11,7 @@ use crate::budget::ValueBudget;
 use crate::config::Dialect;
 use crate::contexts::{ContextLimit, Contexts, Created, FILTERED};
 use crate::cut::{Cut, cut};
+use crate::etsy;
 use crate::event;
 use crate::naming::Naming;
 use crate::parse::{self, GaugeRule, Kind, LineKind, Sample};
@@ -293,6 +294,11 @@ impl Aggregator {
     /// Any other line: one whose spelling is new, a bad one, an event, a service check.
     fn unknown(&mut self, pending: &Pending<'_>, arrival: Duration) {
         let line = pending.line;
+        if self.dialect == Dialect::Etsy
+            && let Some(lines) = etsy::lines(line)
+        {
+            return self.lines_of_one(&lines, arrival);
+        }
         // Etsy's dialect has nothing but samples.
         let kind = if self.dialect == Dialect::Etsy { LineKind::Sample } else { parse::line_kind(line) };
         let outcome = match kind {
@@ -303,6 +309,18 @@ impl Aggregator {
         match outcome {
             Ok(()) => self.tally.held += 1,
             Err(reason) => self.rejects.add(reason, line),
+        }
+    }
+
+    /// A line that stands for several, which count in its place.
+    #[cold]
+    fn lines_of_one(&mut self, lines: &[Vec<u8>], arrival: Duration) {
+        self.tally.received -= 1;
+        for line in lines {
+            let cut = cut(line).unwrap_or_default();
+            let spelling = self.contexts.spelling(&cut);
+            let known = spelling.as_ref().and_then(|spelling| self.contexts.find(spelling)).map(Known::from);
+            self.pending(&Pending { line, member: cut.member, value: cut.value, spelling, known }, arrival);
         }
     }
 

@@ -21,6 +21,7 @@ mod collector;
 mod config;
 mod contexts;
 mod cut;
+mod etsy;
 mod event;
 mod flush;
 mod forward;

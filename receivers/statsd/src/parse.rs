@@ -141,8 +141,9 @@ pub(crate) fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     Some((before, from_separator.get(1..)?))
 }
 
+/// The type by its name on the wire.
 #[inline]
-fn parse_kind(text: &[u8]) -> Result<Kind, Reason> {
+pub(crate) fn parse_kind(text: &[u8]) -> Result<Kind, Reason> {
     match text {
         b"c" => Ok(Kind::Counter),
         b"g" => Ok(Kind::Gauge),

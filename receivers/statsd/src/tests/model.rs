@@ -295,6 +295,26 @@ fn etsys_dialect_knows_counters_timers_and_sets_and_no_checks() {
 }
 
 #[test]
+fn in_etsys_dialect_each_value_of_a_line_may_have_its_own_type() {
+    let mut aggregator = Aggregator::new(Arc::new(ContextLimit::new(10)), Dialect::Etsy);
+    let mut merger = Merger::new(1, INTERVAL, COUNTER_EXPIRY, Dialect::Etsy);
+    for _ in 0..2 {
+        let payload = b"m:1|c:2|c:320|ms|@0.1|#a:b\nn:5|g:+3|g:-1|g\nm:1|c:x|c|#a:b";
+        aggregator.datagram(payload, false, Duration::ZERO);
+    }
+    let tally = aggregator.take_tally();
+    assert_eq!((tally.received, tally.held), (16, 14));
+    assert_eq!(aggregator.rejects.drain_counts().collect::<Vec<_>>(), [("invalid_value", 2)]);
+    let values = window_of(&mut aggregator, &mut merger);
+    let value = |name: &str, kind, tags: &[&str]| {
+        values[&(name.to_owned(), kind, tags.iter().map(|&tag| tag.to_owned()).collect(), None)].clone()
+    };
+    assert_eq!(value("m", "count", &["a:b"]), Value::Count { sum: 8.0, samples: 6 });
+    assert_eq!(value("m", "ms", &["a:b"]), Value::Samples(vec![(320.0, 10.0); 2]));
+    assert_eq!(value("n", "gauge", &[]), Value::Gauge(7.0));
+}
+
+#[test]
 fn datagrams_that_are_taken_together_add_up_as_one_by_one() {
     let datagrams: Vec<(String, bool)> = (0..100)
         .map(|number| (format!("a:{number}|c|#t:{}\nb:{number}|ms\nbad\nlast:1:2|h", number % 7), number % 5 == 0))
