@@ -14,6 +14,8 @@ const PROCESSES: usize = 1_024;
 /// How often at most control groups are looked through for ones that are new, and how many are looked at.
 const GROUPS_EVERY: Duration = Duration::from_secs(10);
 const GROUPS: usize = 20_000;
+/// The longest id that is believed of a client.
+const LONGEST_ID: usize = 128;
 /// How deep containers are nested in control groups, at most.
 const DEPTH: usize = 8;
 
@@ -67,9 +69,13 @@ impl Containers {
             return self.of_inode(inode.parse().ok()?, now);
         }
         let container = data.split(',').find_map(|part| part.strip_prefix("ci-")).unwrap_or(data);
+        // It is believed, whatever form its engine gives to ids, but it must not make more than one tag.
+        if !is_one_word(container) {
+            return None;
+        }
         self.claimed.clear();
         self.claimed.push_str(container);
-        Some(&self.claimed).filter(|claimed| !claimed.is_empty()).map(String::as_str)
+        Some(&self.claimed)
     }
 
     fn of_inode(&mut self, inode: u64, now: Duration) -> Option<&str> {
@@ -99,6 +105,12 @@ fn look_through(directory: &Path, depth: usize, left: &mut usize, groups: &mut H
             look_through(&path, depth - 1, left, groups);
         }
     }
+}
+
+/// Whether a text can be an id of any kind.
+fn is_one_word(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(is_part)
 }
 
 /// The container that a control group's path names: the last part that looks like one, such as
@@ -203,8 +215,13 @@ mod tests {
         let inode = fs::metadata(&group).unwrap().ino();
         let mut containers = Containers::at("/nowhere", &groups.0);
         for (data, expected) in [
+            (format!("ci-{ID}"), Some(ID)),
+            (ID.to_owned(), Some(ID)),
             ("ci-abc".to_owned(), Some("abc")),
-            ("abc".to_owned(), Some("abc")),
+            ("abc,evil:tag".to_owned(), None),
+            (format!("{ID},evil:tag"), None),
+            ("ci-a:b".to_owned(), None),
+            (format!("ci-{}", "a".repeat(129)), None),
             (format!("in-{inode}"), Some(ID)),
             ("in-0".to_owned(), None),
             ("in-x".to_owned(), None),

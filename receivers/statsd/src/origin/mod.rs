@@ -210,6 +210,7 @@ mod tests {
                 "a:1|c|#dd.internal.entity_id:4f1c,pod_uid:4f1c".to_owned(),
             ),
             ("a:1|c|card:huge|c:|e:".to_owned(), "a:1|c|card:huge|c:|e:".to_owned()),
+            (format!("a:1|c|c:{ID},evil:tag"), format!("a:1|c|c:{ID},evil:tag")),
         ] {
             assert_eq!(write(r#"{"origin_detection_client": true}"#, &line, Sender::default()), expected, "{line}");
         }
