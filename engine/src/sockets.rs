@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use claim::{Claim, Place};
 pub use error::BindError;
 pub use holder::Holder;
+pub use unix::LONGEST_PATH;
 use unix::SocketFile;
 
 use crate::resource::Lookup;
@@ -159,7 +160,7 @@ impl Sockets {
     ///
     /// # Errors
     /// [`BindError::PathTaken`] where a process listens there, [`BindError::NotASocket`] where another file is,
-    /// [`BindError::PathRefused`] for all else.
+    /// [`BindError::PathTooLong`], [`BindError::DirectoryLocked`], and [`BindError::PathRefused`] for all else.
     pub fn unixgram(&self, path: &Path, mode: u32) -> Result<UnixDatagram, BindError> {
         let path = unix::prepare(path)?;
         let bind = || unix::bind(&path, |path| UnixDatagram::bind(path).map(OwnedFd::from));

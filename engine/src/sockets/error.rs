@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{Holder, Protocol};
+use super::{Holder, LONGEST_PATH, Protocol};
 
 /// Why a socket could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,28 @@ pub enum BindError {
         path: PathBuf,
         /// Who has it.
         holder: Holder,
+    },
+    /// Somebody keeps the directory locked.
+    #[error(
+        "the directory {} is locked by {holder} (flock), for longer than 10 s; wait for it, stop it, or choose a path in another \
+         directory", path.display()
+    )]
+    DirectoryLocked {
+        /// The directory.
+        path: PathBuf,
+        /// Who holds the lock.
+        holder: Holder,
+    },
+    /// The system's addresses cannot hold the path.
+    #[error(
+        "the path {} is {length} bytes long, and that of a unix socket can have {LONGEST_PATH}; choose a shorter one",
+        path.display()
+    )]
+    PathTooLong {
+        /// The socket's file.
+        path: PathBuf,
+        /// Bytes of the path.
+        length: usize,
     },
     /// A file that is no socket is at the path.
     #[error("{} exists and is no socket; remove it, or choose another endpoint", path.display())]

@@ -6,9 +6,9 @@ mod linux;
 mod portable;
 
 #[cfg(target_os = "linux")]
-use linux::{find, find_path};
+use linux::{find, find_lock, find_path};
 #[cfg(not(target_os = "linux"))]
-use portable::{find, find_path};
+use portable::{find, find_lock, find_path};
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -45,6 +45,11 @@ impl Holder {
     /// The same for a Unix socket.
     pub fn of_path(path: &Path) -> Holder {
         Holder::found(find_path(path), || format!("sudo lsof -nP {}", path.display()))
+    }
+
+    /// Looks for the process that keeps the file with an inode locked (`flock`).
+    pub(super) fn of_lock(inode: u64) -> Holder {
+        Holder::found(find_lock(inode), || "sudo lslocks".to_owned())
     }
 
     fn found(process: Option<(u32, String)>, command: impl FnOnce() -> String) -> Holder {

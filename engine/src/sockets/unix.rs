@@ -1,13 +1,22 @@
 //! Files of Unix sockets: made with their directory, replaced where nobody listens any more, removed if they are ours.
 
-use std::fs::{self, File, Metadata, Permissions};
+use std::fs::{self, File, Metadata, Permissions, TryLockError};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{BindError, Holder};
+
+/// The longest path that a Unix socket can have, in bytes: what the system's address holds, less the zero at its end.
+pub const LONGEST_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
+/// How long to wait for a directory that is locked, and how often to look.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The file of a socket that this process has bound. It is removed when this is dropped, unless another file has taken
 /// its place.
@@ -65,14 +74,33 @@ pub(super) fn bind(
     bind: impl FnOnce(&Path) -> io::Result<OwnedFd>,
 ) -> Result<(OwnedFd, SocketFile), BindError> {
     let failed = |source| BindError::PathRefused { path: path.to_owned(), source };
-    // Of two processes that find the same stale file, the second must not remove the first one's new socket. Where the
-    // directory cannot be locked, this is left to chance.
-    let lock = path.parent().and_then(|directory| File::open(directory).ok());
-    let _ = lock.as_ref().map(File::lock);
+    let length = path.as_os_str().len();
+    if length > LONGEST_PATH {
+        return Err(BindError::PathTooLong { path: path.to_owned(), length });
+    }
+    // Of two processes that find the same stale file, the second must not remove the first one's new socket.
+    let _lock = path.parent().map_or(Ok(None), |directory| lock(directory, PATIENCE))?;
     clear(path)?;
     let socket = bind(path).map_err(failed)?;
     let file = SocketFile::of(path).map_err(failed)?;
     Ok((socket, file))
+}
+
+/// Locks a directory, which others do for a moment only. Where it cannot be locked, what the lock is for is left to chance.
+fn lock(directory: &Path, patience: Duration) -> Result<Option<File>, BindError> {
+    let Ok(file) = File::open(directory) else { return Ok(None) };
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::Error(_)) => return Ok(None),
+            Err(TryLockError::WouldBlock) if start.elapsed() < patience => thread::sleep(LOOK_AGAIN),
+            Err(TryLockError::WouldBlock) => {
+                let inode = file.metadata().map_or(0, |found| found.ino());
+                return Err(BindError::DirectoryLocked { path: directory.to_owned(), holder: Holder::of_lock(inode) });
+            }
+        }
+    }
 }
 
 /// Removes the file of a socket that nobody listens at.
@@ -186,9 +214,32 @@ mod tests {
 
     #[test]
     fn a_path_that_is_too_long_or_none_is_an_error() {
-        for path in ["/", "/tmp/..", &format!("/tmp/{}", "x".repeat(120))] {
+        for path in ["/", "/tmp/.."] {
             let error = Sockets::default().unixgram(Path::new(path), 0o722).unwrap_err();
             assert!(matches!(error, BindError::PathRefused { .. }), "{error}");
         }
+        let directory = Directory::new("long");
+        let name = |length: usize| directory.0.join("x".repeat(length - directory.0.as_os_str().len() - 1));
+        Sockets::default().unixgram(&name(LONGEST_PATH), 0o722).unwrap();
+        let error = Sockets::default().unixgram(&name(LONGEST_PATH + 1), 0o722).unwrap_err();
+        assert!(error.to_string().contains(&format!("is {} bytes long", LONGEST_PATH + 1)), "{error}");
+    }
+
+    #[test]
+    fn a_directory_that_somebody_keeps_locked_is_not_waited_for_without_end() {
+        let directory = Directory::new("locked");
+        let held = File::open(&directory.0).unwrap();
+        held.lock().unwrap();
+        let error = lock(&directory.0, Duration::from_millis(50)).unwrap_err();
+        if cfg!(target_os = "linux") {
+            assert!(matches!(error, BindError::DirectoryLocked { holder: Holder::Ourselves, .. }), "{error}");
+        }
+        assert!(error.to_string().contains("is locked by"), "{error}");
+        let waiting = thread::spawn({
+            let path = directory.0.clone();
+            move || lock(&path, Duration::from_secs(30)).unwrap().is_some()
+        });
+        drop(held);
+        assert!(waiting.join().unwrap());
     }
 }

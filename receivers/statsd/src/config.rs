@@ -4,7 +4,7 @@ use std::time;
 
 use hornpipe_engine::component::{BuildContext, BuildError, ComponentType, Receiver, ReceiverConfig};
 use hornpipe_engine::config::{ByteSize, Duration, Report};
-use hornpipe_engine::sockets::Claim;
+use hornpipe_engine::sockets::{Claim, LONGEST_PATH};
 use hornpipe_model::Signal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use crate::collector::{self, CounterType, TimerHistogramMapping};
 use crate::forward::{self, Forwarder};
 use crate::hold::{GaugeHold, GaugeHoldConfig};
 use crate::listen::Framing;
-use crate::listener::{ListenerConfig, Transport, is_host_and_port};
+use crate::listener::{ListenerConfig, Transport, is_host_and_port, too_long};
 use crate::naming::{MapperProfile, NAMES_WITHOUT_NAMESPACE, Naming, TagFilterConfig};
 use crate::origin::Cardinality;
 use crate::receiver::StatsdReceiver;
@@ -222,6 +222,9 @@ impl ReceiverConfig for StatsdConfig {
         if !self.forward_to.is_empty() && !forward::is_path(&self.forward_to) && !is_host_and_port(&self.forward_to) {
             let help = "write host:port, or the absolute path of a Unix datagram socket";
             report.error_with_help("forward_to", "is neither an address nor a path", help);
+        }
+        if forward::is_path(&self.forward_to) && self.forward_to.len() > LONGEST_PATH {
+            report.error_with_help("forward_to", too_long(&self.forward_to), "choose a shorter one");
         }
         self.validate_origin(report);
         Naming::compile(self, report);

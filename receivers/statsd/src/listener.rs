@@ -5,7 +5,7 @@ use std::path::Path;
 
 use hornpipe_engine::Sockets;
 use hornpipe_engine::config::Report;
-use hornpipe_engine::sockets::{Claim, Place, Protocol, resolve_endpoint};
+use hornpipe_engine::sockets::{Claim, LONGEST_PATH, Place, Protocol, resolve_endpoint};
 use schemars::JsonSchema;
 use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
@@ -122,6 +122,9 @@ impl ListenerConfig {
                 let help = "write an absolute path, such as /run/hornpipe/dsd.socket";
                 report.error_with_help(&option("endpoint"), "is not the path of a Unix socket", help);
             }
+            if self.path().len() > LONGEST_PATH {
+                report.error_with_help(&option("endpoint"), too_long(self.path()), "choose a shorter one");
+            }
         } else if !is_host_and_port(&self.endpoint) {
             let help = "write host:port, such as localhost:8125, 0.0.0.0:8125 or [::1]:8125; a path needs the transport \
                         unixgram or unix";
@@ -209,6 +212,11 @@ impl ListenerConfig {
     }
 }
 
+/// What is wrong with a path that no Unix socket can have.
+pub(crate) fn too_long(path: &str) -> String {
+    format!("is {} bytes long, and the path of a Unix socket can have {LONGEST_PATH}", path.len())
+}
+
 pub(crate) fn is_host_and_port(endpoint: &str) -> bool {
     endpoint.rsplit_once(':').is_some_and(|(host, port)| {
         let is_plain = !host.is_empty() && !host.contains([':', '/', ' ']);
@@ -247,6 +255,9 @@ mod tests {
             assert_eq!(problems(&listener(transport, bad)), ["listeners[1].endpoint"], "{transport:?}");
         }
         assert_eq!(problems(&listener(Transport::Unix, "dsd.sock")), ["listeners[1].endpoint"]);
+        let path = |length: usize| format!("/{}", "x".repeat(length - 1));
+        assert_eq!(problems(&listener(Transport::Unix, &path(LONGEST_PATH))), [""; 0]);
+        assert_eq!(problems(&listener(Transport::Unixgram, &path(LONGEST_PATH + 1))), ["listeners[1].endpoint"]);
         assert_eq!(listener(Transport::Unixgram, DEFAULT_ENDPOINT).path(), COLLECTORS_PATH);
     }
 

@@ -35,6 +35,23 @@ pub(super) fn find_path(path: &Path) -> Option<(u32, String)> {
     inodes.filter_map(process_with).next().map(named)
 }
 
+/// The id and name of the process that has the file with an inode locked. File systems show another device here than there, so
+/// the inode has to do.
+pub(super) fn find_lock(inode: u64) -> Option<(u32, String)> {
+    lock_holder(&fs::read_to_string("/proc/locks").ok()?, inode).map(named)
+}
+
+/// Reads `/proc/locks` (proc_locks(5)): `1: FLOCK  ADVISORY  WRITE 812 fd:01:131073 0 EOF`. Those that wait have `->` for a kind.
+fn lock_holder(text: &str, inode: u64) -> Option<u32> {
+    text.lines().find_map(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        let is_lock = fields.nth(1)? == "FLOCK";
+        let pid = fields.nth(2)?.parse().ok()?;
+        let locked: u64 = fields.next()?.rsplit(':').next()?.parse().ok()?;
+        (is_lock && locked == inode).then_some(pid)
+    })
+}
+
 fn named(pid: u32) -> (u32, String) {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     (pid, name.trim_end().to_owned())
@@ -105,6 +122,13 @@ mod tests {
                    \x20  0: 00000000000000000000000001000000:22B8 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 17 1 0 100\n\
                    \x20  1: 00000000000000000000000001000000:22B8 00000000000000000000000001000000:C350 01 00000000:00000000 00:00000000 00000000     0        0 18 1 0 100\n";
         assert_eq!(read_table(tcp, Protocol::Tcp), [socket("[::1]:8888", 17)], "one listens, one is connected");
+    }
+
+    #[test]
+    fn the_holder_of_a_lock_is_read_as_the_kernel_writes_it() {
+        let text = "1: POSIX  ADVISORY  WRITE 11 fd:01:131 0 EOF\n2: FLOCK  ADVISORY  WRITE 12 fd:01:131 0 EOF\n\
+                    2: -> FLOCK  ADVISORY  WRITE 13 fd:01:131 0 EOF\n3: FLOCK  ADVISORY  READ  14 00:2c:7 0 EOF\n";
+        assert_eq!([131, 7, 9].map(|inode| lock_holder(text, inode)), [Some(12), Some(14), None]);
     }
 
     #[test]

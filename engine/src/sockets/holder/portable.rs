@@ -14,3 +14,8 @@ pub(super) fn find(_protocol: Protocol, _address: SocketAddr) -> Option<(u32, St
 pub(super) fn find_path(_path: &Path) -> Option<(u32, String)> {
     None
 }
+
+/// The same for a lock.
+pub(super) fn find_lock(_inode: u64) -> Option<(u32, String)> {
+    None
+}
