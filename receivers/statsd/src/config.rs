@@ -227,6 +227,7 @@ impl ReceiverConfig for StatsdConfig {
             report.error_with_help("forward_to", too_long(&self.forward_to), "choose a shorter one");
         }
         self.validate_origin(report);
+        self.validate_names(report);
         Naming::compile(self, report);
         GaugeHold::compile(&self.gauge_hold, report);
         collector::warn(self, report);
@@ -251,6 +252,11 @@ impl StatsdConfig {
             report
                 .error("source_address_tag", "is no key of a tag: it holds one of `,`, `|`, `:`, `#`, or a line break");
         }
+        if self.source_address_tag == "host" || self.source_address_tag.starts_with("dd.internal.") {
+            let help = "choose another key, such as `client_ip`";
+            let message = "is a tag with a meaning of its own, which is taken out of a series' tags";
+            report.error_with_help("source_address_tag", message, help);
+        }
         if self.origin_detection && self.tag_cardinality < Cardinality::High {
             let help = "set `tag_cardinality: high`";
             report.warning_with_help(
@@ -263,6 +269,23 @@ impl StatsdConfig {
         if self.origin_detection && !has_unix {
             let help = "set `origin_detection_client: true`, or let clients send to a Unix socket";
             report.warning_with_help("origin_detection", "gives no tag: no listener is a Unix socket", help);
+        }
+    }
+
+    fn validate_names(&self, report: &mut Report) {
+        if self.namespace.contains([':', '|', '\n', '\r']) {
+            report.error("namespace", "is no beginning of a name: it holds one of `:`, `|`, or a line break");
+        }
+        let lists = [
+            ("namespace_exclude", &self.namespace_exclude),
+            ("metric_blocklist", &self.metric_blocklist),
+            ("metric_allowlist", &self.metric_allowlist),
+        ];
+        for (option, names) in lists {
+            for (index, _) in names.iter().enumerate().filter(|(_, name)| name.is_empty()) {
+                let message = "is empty: no metric has that name, and every name begins with it";
+                report.error_with_help(&format!("{option}[{index}]"), message, "remove it");
+            }
         }
     }
 
@@ -362,6 +385,15 @@ mod tests {
         assert_eq!(config(|c| c.mapper_profiles = vec![MapperProfile::default()]).len(), 2);
         assert_eq!(config(|c| c.gauge_hold.metrics = vec!["app.**".to_owned()]), [""; 0]);
         assert_eq!(config(|c| c.source_address_tag = "a:b".to_owned()), ["source_address_tag"]);
+        assert_eq!(config(|c| c.source_address_tag = "host".to_owned()), ["source_address_tag"]);
+        assert_eq!(config(|c| c.source_address_tag = "dd.internal.x".to_owned()), ["source_address_tag"]);
+        assert_eq!(config(|c| c.namespace = "a|b".to_owned()), ["namespace"]);
+        assert_eq!(config(|c| c.namespace = "a:b".to_owned()), ["namespace"]);
+        assert_eq!(config(|c| c.namespace = "a.b.".to_owned()), [""; 0]);
+        assert_eq!(config(|c| c.metric_blocklist = vec!["a".to_owned(), String::new()]), ["metric_blocklist[1]"]);
+        assert_eq!(config(|c| c.metric_allowlist = vec![String::new()]), ["metric_allowlist[0]"]);
+        assert_eq!(config(|c| c.namespace_exclude = vec![String::new()]), ["namespace_exclude[0]"]);
+        assert_eq!(config(|c| c.gauge_hold.max_age = Duration::ZERO), ["gauge_hold.max_age"]);
         assert_eq!(config(|c| c.origin_detection = true), ["origin_detection"]);
         assert_eq!(config(|c| c.is_monotonic_counter = Some(false)), ["is_monotonic_counter"]);
         for endpoint in ["", "8125", "localhost", ":8125", "localhost:", "localhost:99999", "::1:8125", "http://x:1"] {

@@ -16,7 +16,7 @@ pub struct GaugeHoldConfig {
     pub metrics: Vec<String>,
     /// How `metrics` are written: `wildcard` (`*` is anything without a dot, `**` anything) or `regex`.
     pub match_type: MatchType,
-    /// For how long after it came a value is reported, in whole windows.
+    /// For how long after it came a value is reported, in whole windows; above `0s`.
     pub max_age: Duration,
 }
 
@@ -37,6 +37,13 @@ impl GaugeHold {
     /// What cannot be used is left out and reported.
     pub(crate) fn compile(config: &GaugeHoldConfig, report: &mut Report) -> Self {
         let mut hold = GaugeHold { metrics: Vec::new(), max_age: config.max_age.get() };
+        if config.max_age.get().is_zero() {
+            report.error_with_help(
+                "gauge_hold.max_age",
+                "must be above 0s",
+                "to hold no gauge, name none in `metrics`",
+            );
+        }
         for (index, pattern) in config.metrics.iter().enumerate() {
             match config.match_type.compile(pattern) {
                 Ok(pattern) => hold.metrics.push(pattern),
