@@ -298,7 +298,7 @@ impl Disk {
 
     fn show_bytes(&self) {
         let bytes = self.store.as_ref().map_or(0, Store::bytes);
-        self.queue.change(|state| {
+        self.queue.make_room(|state| {
             if let Some(disk) = &mut state.disk {
                 disk.bytes = bytes;
             }

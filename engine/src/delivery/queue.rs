@@ -230,6 +230,13 @@ impl Queue {
         result
     }
 
+    /// The same of a change that may make room and brings no data: who waits for data sleeps on.
+    pub fn make_room<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let result = change(&mut self.lock());
+        self.drained.notify_waiters();
+        result
+    }
+
     async fn wait_for_room(&self, entry: &Entry) {
         loop {
             let drained = self.drained.notified();

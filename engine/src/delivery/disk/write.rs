@@ -41,7 +41,7 @@ impl Disk {
             }
             !is_safe
         });
-        self.queue.change(|state| {
+        self.queue.make_room(|state| {
             if let Some(disk) = &mut state.disk {
                 disk.pending = disk.pending.saturating_sub(bytes);
             }
