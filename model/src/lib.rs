@@ -23,7 +23,7 @@ pub use context::Context;
 pub use data::{Data, Signal};
 pub use distribution::{Distribution, Samples, WireType};
 pub use event::{AlertType, Event, EventPriority};
-pub use log::{Body, Log, LogBatch, LogSource, Severity};
+pub use log::{Body, Log, LogBatch, LogSource, Severity, Trace};
 pub use metric::{CheckStatus, MetricBatch, MetricPoint, MetricValue, Origin, ServiceCheck, Temporality, Window};
 pub use resource::{Resource, Scope, Value};
 pub use tags::Tags;

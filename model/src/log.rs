@@ -78,6 +78,17 @@ pub struct LogSource {
     pub tags: crate::Tags,
 }
 
+/// The place of a record in a trace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// Trace id, all zero where there is none.
+    pub trace_id: [u8; 16],
+    /// Span id, all zero where there is none.
+    pub span_id: [u8; 8],
+    /// W3C trace flags.
+    pub flags: u32,
+}
+
 /// One log record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Log {
@@ -93,12 +104,8 @@ pub struct Log {
     pub severity_text: Box<str>,
     /// Attributes with unique keys.
     pub attributes: Vec<(String, Value)>,
-    /// Trace id, all zero where there is none.
-    pub trace_id: [u8; 16],
-    /// Span id, all zero where there is none.
-    pub span_id: [u8; 8],
-    /// W3C trace flags.
-    pub flags: u32,
+    /// The trace that it belongs to. Few records have one, and all would be a fifth larger with it in them.
+    pub trace: Option<Box<Trace>>,
     /// Name of the event; empty for a plain record.
     pub event_name: Box<str>,
     /// Where it comes from.
@@ -115,9 +122,7 @@ impl Log {
             severity: Severity::UNSPECIFIED,
             severity_text: "".into(),
             attributes: Vec::new(),
-            trace_id: [0; 16],
-            span_id: [0; 8],
-            flags: 0,
+            trace: None,
             event_name: "".into(),
             source,
         }
@@ -131,7 +136,8 @@ impl Log {
     /// Bytes of this record, without its shared source.
     pub fn bytes(&self) -> usize {
         let texts = block(self.severity_text.len()) + block(self.event_name.len());
-        size_of::<Self>() + self.body.heap_bytes() + texts + pairs_bytes(&self.attributes)
+        let trace = if self.trace.is_some() { block(size_of::<Trace>()) } else { 0 };
+        size_of::<Self>() + self.body.heap_bytes() + texts + trace + pairs_bytes(&self.attributes)
     }
 }
 

@@ -9,31 +9,47 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Text {
     whole: Arc<str>,
-    range: Range<usize>,
+    /// Where it begins and ends in the whole. Half as wide as a `Range<usize>`, since a batch has thousands of them.
+    start: u32,
+    end: u32,
 }
+
+/// The end of a whole, however long that is.
+const END: u32 = u32::MAX;
 
 impl Text {
     /// A part of a text; `None` where the range is not within it or cuts a character.
     pub fn part(whole: &Arc<str>, range: Range<usize>) -> Option<Self> {
-        whole.get(range.clone())?;
-        Some(Text { whole: Arc::clone(whole), range })
+        let part = whole.get(range.clone())?;
+        let place = |at| u32::try_from(at).ok().filter(|at| *at != END);
+        match (place(range.start), place(range.end)) {
+            (Some(start), Some(end)) => Some(Text { whole: Arc::clone(whole), start, end }),
+            // Beyond four gigabytes it is a text of its own.
+            _ => Some(part.into()),
+        }
+    }
+
+    fn range(&self) -> Range<usize> {
+        let end = if self.end == END { self.whole.len() } else { self.end as usize };
+        self.start as usize..end
     }
 
     /// A part of this text, with the same memory; `None` where the range is not within it or cuts a character.
     pub fn slice(&self, range: Range<usize>) -> Option<Self> {
         self.as_str().get(range.clone())?;
-        Text::part(&self.whole, self.range.start + range.start..self.range.start + range.end)
+        let start = self.range().start;
+        Text::part(&self.whole, start + range.start..start + range.end)
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        self.whole.get(self.range.clone()).unwrap_or_default()
+        self.whole.get(self.range()).unwrap_or_default()
     }
 
     /// Bytes of memory that it takes: its share of the whole, as many share it now. Where most of the others are gone, a short
     /// text is what keeps a long one.
     pub fn bytes(&self) -> usize {
-        (self.whole.len() / Arc::strong_count(&self.whole)).max(self.range.len())
+        (self.whole.len() / Arc::strong_count(&self.whole)).max(self.range().len())
     }
 }
 
@@ -47,13 +63,13 @@ impl Deref for Text {
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Text { range: 0..text.len(), whole: text.into() }
+        Text { whole: text.into(), start: 0, end: END }
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Text { range: 0..text.len(), whole: text.into() }
+        Text { whole: text.into(), start: 0, end: END }
     }
 }
 

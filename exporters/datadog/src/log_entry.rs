@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use hornpipe_model::{Log, LogSource, Severity, Timestamp, Value};
+use hornpipe_model::{Log, LogSource, Severity, Timestamp, Trace, Value};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use crate::json;
@@ -62,15 +62,8 @@ impl<'a> Entries<'a> {
         }
         buffer.extend_from_slice(&self.common);
         json::entry(buffer, "event.name", &log.event_name);
-        if log.trace_id != [0; 16] {
-            let [.., a, b, c, d, e, f, g, h] = log.trace_id;
-            // Datadog correlates by the low half, as a decimal number.
-            json::entry(buffer, "dd.trace_id", &u64::from_be_bytes([a, b, c, d, e, f, g, h]).to_string());
-            json::entry(buffer, "otel.trace_id", &hexadecimal(&log.trace_id));
-        }
-        if log.span_id != [0; 8] {
-            json::entry(buffer, "dd.span_id", &u64::from_be_bytes(log.span_id).to_string());
-            json::entry(buffer, "otel.span_id", &hexadecimal(&log.span_id));
+        if let Some(trace) = &log.trace {
+            write_trace(trace, buffer);
         }
         for (key, value) in &log.attributes {
             buffer.push(b',');
@@ -136,6 +129,20 @@ fn tags(source: &LogSource) -> String {
     }
     public_tags(&source.tags).for_each(|tag| add([tag, ""]));
     joined
+}
+
+fn write_trace(trace: &Trace, buffer: &mut Vec<u8>) {
+    let Trace { trace_id, span_id, .. } = trace;
+    if *trace_id != [0; 16] {
+        let [.., a, b, c, d, e, f, g, h] = *trace_id;
+        // Datadog correlates by the low half, as a decimal number.
+        json::entry(buffer, "dd.trace_id", &u64::from_be_bytes([a, b, c, d, e, f, g, h]).to_string());
+        json::entry(buffer, "otel.trace_id", &hexadecimal(trace_id));
+    }
+    if *span_id != [0; 8] {
+        json::entry(buffer, "dd.span_id", &u64::from_be_bytes(*span_id).to_string());
+        json::entry(buffer, "otel.span_id", &hexadecimal(span_id));
+    }
 }
 
 fn attribute_key(key: &str) -> Cow<'_, str> {

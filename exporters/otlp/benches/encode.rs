@@ -23,7 +23,7 @@ use hornpipe_engine::testing::{FakeClock, build_context};
 use hornpipe_model::distribution::ExponentialHistogram;
 use hornpipe_model::{
     Body, Context, Data, Log, LogBatch, LogSource, MetricBatch, MetricPoint, MetricValue, Origin, Resource, Samples,
-    Scope, Severity, Temporality, Timestamp, Value, Window,
+    Scope, Severity, Temporality, Timestamp, Trace, Value, Window,
 };
 use hornpipe_otlp_exporter::{OtlpConfig, OtlpHttpConfig};
 
@@ -239,7 +239,7 @@ fn traceback(random: &mut Rng, index: usize, source: Arc<LogSource>) -> Log {
             ("logger".to_owned(), Value::from("gunicorn.error")),
             ("exception.type".to_owned(), Value::from("ValueError")),
         ],
-        trace_id: random.u128(..).to_be_bytes(),
+        trace: Some(Box::new(Trace { trace_id: random.u128(..).to_be_bytes(), ..Trace::default() })),
         ..Log::new(Body::Text(body.into()), time_of(index), source)
     }
 }

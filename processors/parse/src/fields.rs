@@ -40,8 +40,11 @@ impl Fields {
             log.severity = severity;
             log.severity_text = text.into_boxed_str();
         }
-        log.trace_id = self.trace_id.unwrap_or(log.trace_id);
-        log.span_id = self.span_id.unwrap_or(log.span_id);
+        if self.trace_id.is_some() || self.span_id.is_some() {
+            let trace = log.trace.get_or_insert_default();
+            trace.trace_id = self.trace_id.unwrap_or(trace.trace_id);
+            trace.span_id = self.span_id.unwrap_or(trace.span_id);
+        }
         // A key that comes twice keeps its first place and its last value.
         log.attributes.reserve_exact(self.attributes.len());
         for (key, value) in self.attributes {

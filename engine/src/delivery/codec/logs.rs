@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use hornpipe_model::{Body, Log, LogBatch, LogSource, Severity, Text, Timestamp};
+use hornpipe_model::{Body, Log, LogBatch, LogSource, Severity, Text, Timestamp, Trace};
 
 use super::Unreadable;
 use super::bytes::{Reader, Writer};
@@ -75,25 +75,12 @@ impl Texts {
 }
 
 fn write_record(record: &Log, before: Option<&Arc<LogSource>>, writer: &mut Writer<'_>) {
-    let Log {
-        body,
-        time,
-        observed_time,
-        severity,
-        severity_text,
-        attributes,
-        trace_id,
-        span_id,
-        flags,
-        event_name,
-        source,
-    } = record;
-    let has_trace = *trace_id != [0; 16] || *span_id != [0; 8] || *flags != 0;
+    let Log { body, time, observed_time, severity, severity_text, attributes, trace, event_name, source } = record;
     let bit = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
     let has = bit(*time != Timestamp::UNKNOWN, HAS_TIME)
         | bit(*severity != Severity::UNSPECIFIED || !severity_text.is_empty(), HAS_SEVERITY)
         | bit(!attributes.is_empty(), HAS_ATTRIBUTES)
-        | bit(has_trace, HAS_TRACE)
+        | bit(trace.is_some(), HAS_TRACE)
         | bit(!event_name.is_empty(), HAS_EVENT_NAME)
         | bit(!before.is_some_and(|before| Arc::ptr_eq(before, source)), HAS_SOURCE);
     writer.byte(has);
@@ -109,10 +96,10 @@ fn write_record(record: &Log, before: Option<&Arc<LogSource>>, writer: &mut Writ
     if has & HAS_ATTRIBUTES != 0 {
         write_attributes(attributes, writer);
     }
-    if has & HAS_TRACE != 0 {
-        writer.raw(trace_id);
-        writer.raw(span_id);
-        writer.number(u64::from(*flags));
+    if let Some(trace) = trace {
+        writer.raw(&trace.trace_id);
+        writer.raw(&trace.span_id);
+        writer.number(u64::from(trace.flags));
     }
     if has & HAS_EVENT_NAME != 0 {
         writer.text(event_name);
@@ -143,9 +130,8 @@ fn read_record<'a>(
         record.attributes = read_attributes(reader)?;
     }
     if has & HAS_TRACE != 0 {
-        record.trace_id = reader.array()?;
-        record.span_id = reader.array()?;
-        record.flags = reader.small()?;
+        let trace = Trace { trace_id: reader.array()?, span_id: reader.array()?, flags: reader.small()? };
+        record.trace = Some(Box::new(trace));
     }
     if has & HAS_EVENT_NAME != 0 {
         record.event_name = reader.text()?.into();

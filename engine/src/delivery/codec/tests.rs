@@ -7,7 +7,7 @@ use std::time::Duration;
 use hornpipe_model::distribution::{Aggregate, ExponentialHistogram, Percentile, Rendering};
 use hornpipe_model::{
     Body, CheckStatus, Context, Distribution, Log, LogBatch, LogSource, MetricBatch, MetricPoint, MetricValue, Origin,
-    Resource, Samples, Scope, ServiceCheck, Severity, Temporality, Value, Window, WireType,
+    Resource, Samples, Scope, ServiceCheck, Severity, Temporality, Trace, Value, Window, WireType,
 };
 use proptest::prelude::*;
 
@@ -115,7 +115,7 @@ fn records() -> impl Strategy<Value = Log> {
             (record.severity, record.severity_text) = (Severity::ERROR, text.clone().into());
         }
         if c {
-            (record.trace_id, record.span_id, record.flags) = ([7; 16], [9; 8], 1);
+            record.trace = Some(Box::new(Trace { trace_id: [7; 16], span_id: [9; 8], flags: 1 }));
         }
         if d {
             record.event_name = "event".into();

@@ -15,7 +15,7 @@ use hornpipe_engine::http::Compression;
 use hornpipe_model::distribution::Rendering;
 use hornpipe_model::{
     AlertType, Body, CheckStatus, Distribution, Event, EventPriority, Log, LogBatch, LogSource, MetricPoint,
-    MetricValue, Resource, ServiceCheck, Severity, Temporality, Timestamp, Value, WireType,
+    MetricValue, Resource, ServiceCheck, Severity, Temporality, Timestamp, Trace, Value, WireType,
 };
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -118,8 +118,13 @@ fn records() -> Vec<Log> {
                 ("nested".to_owned(), nested),
                 ("quo\"te".to_owned(), Value::from("a\tb")),
             ],
-            trace_id: [0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36],
-            span_id: [0, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7],
+            trace: Some(Box::new(Trace {
+                trace_id: [
+                    0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36,
+                ],
+                span_id: [0, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7],
+                flags: 0,
+            })),
             event_name: "device.started".into(),
             ..text("traced")
         },

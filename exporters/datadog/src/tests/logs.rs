@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hornpipe_engine::component::{Encoded, reason};
 use hornpipe_engine::http::Compression;
 use hornpipe_model::{
-    AlertType, Body, Event, EventPriority, Log, LogBatch, LogSource, Resource, Severity, Timestamp, Value,
+    AlertType, Body, Event, EventPriority, Log, LogBatch, LogSource, Resource, Severity, Timestamp, Trace, Value,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -139,8 +139,11 @@ fn bodies_attributes_and_ids_keep_their_types() {
             ("bytes".to_owned(), Value::Bytes(vec![0xab, 1])),
             ("nan".to_owned(), Value::Double(f64::NAN)),
         ],
-        trace_id: [0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 1, 0],
-        span_id: [0, 0, 0, 0, 0, 0, 0, 7],
+        trace: Some(Box::new(Trace {
+            trace_id: [0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 1, 0],
+            span_id: [0, 0, 0, 0, 0, 0, 0, 7],
+            flags: 0,
+        })),
         ..log("")
     };
     let invalid = Log { body: Body::Bytes([b'a', 0xff].into()), time: Timestamp::UNKNOWN, ..log("") };

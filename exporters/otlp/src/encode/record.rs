@@ -94,9 +94,11 @@ fn put_content(buffer: &mut Vec<u8>, log: &Log, of_source: &SourceAttributes<'_>
         put_value(buffer, ATTRIBUTES, key, value);
     }
     of_source.put(buffer, |key| is_own(key) && log.attributes.iter().any(|(own, _)| own == key));
-    put_fixed32(buffer, FLAGS, log.flags);
-    put_id(buffer, TRACE_ID, &log.trace_id);
-    put_id(buffer, SPAN_ID, &log.span_id);
+    if let Some(trace) = &log.trace {
+        put_fixed32(buffer, FLAGS, trace.flags);
+        put_id(buffer, TRACE_ID, &trace.trace_id);
+        put_id(buffer, SPAN_ID, &trace.span_id);
+    }
     put_fixed64(buffer, OBSERVED_TIME, log.observed_time.as_nanos());
     put_text(buffer, EVENT_NAME, &log.event_name);
 }

@@ -34,6 +34,7 @@ pub(super) fn log_record(log: &Log, of_source: &[KeyValue]) -> LogRecord {
     for attribute in of_source {
         add(&mut all, attribute.clone());
     }
+    let trace = log.trace.as_deref().copied().unwrap_or_default();
     LogRecord {
         time_unix_nano: log.time.as_nanos(),
         observed_time_unix_nano: log.observed_time.as_nanos(),
@@ -42,9 +43,9 @@ pub(super) fn log_record(log: &Log, of_source: &[KeyValue]) -> LogRecord {
         body: Some(body(&log.body)),
         attributes: all,
         dropped_attributes_count: 0,
-        flags: log.flags,
-        trace_id: id(&log.trace_id),
-        span_id: id(&log.span_id),
+        flags: trace.flags,
+        trace_id: id(&trace.trace_id),
+        span_id: id(&trace.span_id),
         event_name: log.event_name.to_string(),
     }
 }

@@ -12,7 +12,8 @@ fn fields_that_a_record_has_a_place_for_go_there() {
     let record = parsed(&parse, text).unwrap();
     assert_eq!(record.time, Timestamp::from_nanos(DAY * 1_000_000_000 + 1_500_000_000));
     assert_eq!((record.severity, &*record.severity_text), (Severity::WARN, "WARNING"));
-    assert_eq!((record.trace_id[0], record.span_id[0]), (0x0a, 0xb7));
+    let trace = record.trace.as_deref().unwrap();
+    assert_eq!((trace.trace_id[0], trace.span_id[0]), (0x0a, 0xb7));
     let attributes = attributes(&record);
     assert_eq!(
         attributes[..2],
@@ -38,7 +39,7 @@ fn values_without_their_meaning_stay_attributes() {
     let parse = parser("{type: json}");
     let record =
         parsed(&parse, r#"{"status": 200, "time": "late", "trace_id": "x", "pid": "a", "exception": "none"}"#).unwrap();
-    assert_eq!((record.time, record.severity, record.trace_id), (Timestamp::UNKNOWN, Severity::UNSPECIFIED, [0; 16]));
+    assert_eq!((record.time, record.severity, &record.trace), (Timestamp::UNKNOWN, Severity::UNSPECIFIED, &None));
     assert_eq!(attributes(&record), ["exception=none", "pid=a", "status=200", "time=late", "trace_id=x"]);
 }
 

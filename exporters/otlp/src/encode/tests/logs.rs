@@ -1,6 +1,6 @@
 //! Log records, encoded and decoded.
 
-use hornpipe_model::{AlertType, Body, Event, Log, LogBatch, LogSource, Severity};
+use hornpipe_model::{AlertType, Body, Event, Log, LogBatch, LogSource, Severity, Trace};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 
@@ -39,9 +39,7 @@ pub(super) fn mixed_logs() -> Data {
             ("env".to_owned(), Value::from("the record's own")),
             ("log.file.name".to_owned(), Value::from("renamed.log")),
         ],
-        trace_id: [0xab; 16],
-        span_id: [0xcd; 8],
-        flags: 1,
+        trace: Some(Box::new(Trace { trace_id: [0xab; 16], span_id: [0xcd; 8], flags: 1 })),
         ..log("Traceback (most recent call last):\n  boom", &error_log)
     };
     let event = Event {
@@ -182,7 +180,8 @@ fn any_log() -> impl Strategy<Value = Log> {
                 None => {
                     let body = body.map_or_else(|| Body::from_bytes(text.into_bytes()), Body::Value);
                     let severity = Severity(severity % 25);
-                    Log { body, attributes, severity, flags, span_id, ..log("", &source) }
+                    let trace = Trace { trace_id: [0; 16], span_id, flags };
+                    Log { body, attributes, severity, trace: Some(Box::new(trace)), ..log("", &source) }
                 }
             }
         },
