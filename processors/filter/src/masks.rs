@@ -2,7 +2,7 @@
 
 use hornpipe_engine::InvalidPattern;
 use hornpipe_engine::logs::compile;
-use regex::bytes::Regex;
+use regex::bytes::{Captures, Regex};
 
 use crate::card;
 use crate::config::ReadyMask;
@@ -21,34 +21,95 @@ const BEARER_TOKENS: [(&str, &[u8]); 3] = [
     (r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*", MASKED),
 ];
 
-/// Values under names that mean a secret, and keys that show by their form whose they are: AWS, GitHub, GitLab, Google,
-/// Slack, Stripe, and `sk-` of several.
-const API_KEYS: [(&str, &[u8]); 2] = [
+/// What stands for a value in quotation marks, without the closing one: to that, escapes included, or to the line's end. Within JSON in
+/// JSON the marks are escaped themselves. The opening one is a group of its own.
+macro_rules! quoted {
+    () => {
+        r#"(")(?-u:[^"\\\n]|\\.)+|(')(?-u:[^'\\\n]|\\.)+|(\\")(?-u:\\\\\\"|[^"\\\n]|\\[^"\n])+"#
+    };
+}
+
+/// Names that mean a secret whatever stands behind them.
+macro_rules! secret_names {
+    () => {
+        concat!(
+            r"(?:api|app|application|access|auth|client|private|secret|refresh)[_-]?(?:key|token|secret)(?:[_-]?id)?",
+            r"|\b(?:id|csrf|session)[_-]?token|dd-api-key"
+        )
+    };
+}
+
+/// One of these is in every name. Whether any is there is told in a tenth of the time that the patterns take, and mostly none is.
+const IN_NAMES: &str = "(?i)key|token|secret|passw|passphrase|pwd";
+
+/// Values under names that mean a secret, quoted or not, also in a query that is encoded (`%3D`), and under names that often mean one.
+const NAMED: [(&str, &[u8]); 4] = [
     (
         concat!(
-            r#"(?i)((?:(?:api|app|application|access|auth|client|private|secret)[_-]?(?:key|token|secret)(?:[_-]?id)?"#,
-            r#"|passw(?:or)?d|passphrase|dd-api-key)["']?\s*[:=]\s*["']?)[^\s"'&,;]+"#
+            "(?i)((?:",
+            secret_names!(),
+            r#"|passw(?:or)?d|passphrase)\\?["']?\s*[:=]\s*)"#,
+            "(?:",
+            quoted!(),
+            r#"|(?-u:[^\s"'&,;])+)"#
+        ),
+        b"${1}${2}${3}${4}[masked]",
+    ),
+    // Up to `%26`.
+    (
+        concat!(
+            "(?i)((?:",
+            secret_names!(),
+            r#"|passw(?:or)?d)%3d)(?:[^\s"'&,;%]|%[013-9a-f][0-9a-f]|%2[0-57-9a-f])+"#
         ),
         b"${1}[masked]",
     ),
+    // `api-key "…"`.
+    (concat!("(?i)((?:", secret_names!(), r")\s+)(?:", quoted!(), ")"), b"${1}${2}${3}${4}[masked]"),
     (
         concat!(
-            r"\b(?:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20,}",
-            r"|AIza[0-9A-Za-z_-]{35}|xox[abeoprs]-[A-Za-z0-9-]{10,}|[rs]k_(?:live|test)_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{20,})"
+            r#"(?i)(\\?["'](?:token|secret|pwd)\\?["']\s*:\s*|\b(?:secret|pwd)\s*[:=]\s*|\btoken\s*=\s*)"#,
+            "(?:",
+            quoted!(),
+            ")"
         ),
-        MASKED,
+        b"${1}${2}${3}${4}[masked]",
     ),
 ];
 
+/// A value without quotation marks under a name that often means a secret, and often not: `token: abc123secret`, and
+/// `token: expired`. Directories (`PWD=/srv/app1`) are none.
+const LIKELY: &str = r"(?i)(\b(?:token|secret|pwd)\s*[:=]\s*)([a-z0-9._~+-][a-z0-9._~+/=-]{4,})";
+
+/// Keys that show by their form whose they are: AWS, GitHub, GitLab, Google, Slack, Stripe, and `sk-` of several.
+const API_KEYS: [(&str, &[u8]); 1] = [(
+    concat!(
+        r"\b(?:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20,}",
+        r"|AIza[0-9A-Za-z_-]{35}|xox[abeoprs]-[A-Za-z0-9-]{10,}|[rs]k_(?:live|test)_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{20,})"
+    ),
+    MASKED,
+)];
+
 const EMAIL_ADDRESSES: [(&str, &[u8]); 1] = [(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)*\.[\p{L}\d-]{2,}", MASKED)];
 
-const URL_CREDENTIALS: [(&str, &[u8]); 1] = [(r#"([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/?#"'<>]+@"#, b"${1}[masked]@")];
+/// The second is for a password with a slash in it; what stands between colon and slash is a port where it is a number.
+const URL_CREDENTIALS: [(&str, &[u8]); 2] = [
+    (r#"([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/?#"'<>]+@"#, b"${1}[masked]@"),
+    (
+        r#"([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/?#"'<>:@\[\]]*:\d*[^\s/?#"'<>@\d][^\s/?#"'<>@]*[/?#][^\s"'<>]*@"#,
+        b"${1}[masked]@",
+    ),
+];
 
 /// The chosen masks, in order.
 pub(crate) struct Masks(Vec<Mask>);
 
 enum Mask {
     Pattern(Regex, &'static [u8]),
+    /// The second group, where it has letters and digits.
+    Likely(Regex),
+    /// Others, where the pattern is there.
+    Where(Regex, Masks),
     CardNumbers(Regex),
 }
 
@@ -66,8 +127,11 @@ impl Masks {
                     continue;
                 }
             };
-            for (pattern, placeholder) in patterns {
-                masks.push(Mask::Pattern(compile(pattern)?, placeholder));
+            masks.extend(compiled(patterns)?);
+            if *mask == ReadyMask::ApiKeys {
+                let mut named = compiled(&NAMED)?;
+                named.push(Mask::Likely(compile(LIKELY)?));
+                masks.push(Mask::Where(compile(IN_NAMES)?, Masks(named)));
             }
         }
         Ok(Masks(masks))
@@ -83,10 +147,29 @@ impl Masks {
                 Mask::Pattern(pattern, placeholder) => {
                     pattern.is_match(text).then(|| pattern.replace_all(text, *placeholder).into_owned())
                 }
+                Mask::Likely(candidate) => candidate.is_match(text).then(|| mask_likely(candidate, text)),
+                Mask::Where(names, masks) => names.is_match(text).then(|| masks.mask(text)).flatten(),
                 Mask::CardNumbers(candidate) => card::mask(candidate, text, MASKED),
             };
             masked = next.or(masked);
         }
         masked
     }
+}
+
+fn compiled(patterns: &[(&str, &'static [u8])]) -> Result<Vec<Mask>, InvalidPattern> {
+    patterns.iter().map(|(pattern, placeholder)| Ok(Mask::Pattern(compile(pattern)?, placeholder))).collect()
+}
+
+fn mask_likely(candidate: &Regex, text: &[u8]) -> Vec<u8> {
+    let replacement = |found: &Captures<'_>| {
+        let [all, name, value] =
+            [0, 1, 2].map(|group| found.get(group).map(|part| part.as_bytes()).unwrap_or_default());
+        let has = |kind: fn(&u8) -> bool| value.iter().any(kind);
+        match has(u8::is_ascii_alphabetic) && has(u8::is_ascii_digit) {
+            true => [name, MASKED].concat(),
+            false => all.to_vec(),
+        }
+    };
+    candidate.replace_all(text, replacement).into_owned()
 }

@@ -40,6 +40,42 @@ fn keys_and_passwords_are_masked() {
             ("aws AKIAIOSFODNN7EXAMPLE used", "aws [masked] used"),
             ("ghp_0123456789abcdefghij0123456789abcdef", "[masked]"),
             ("the password is wrong", "the password is wrong"),
+            // Quoted to the closing mark, escapes included.
+            (r#"password = "hunter two" ok"#, r#"password = "[masked]" ok"#),
+            (r#"{"password":"hun\"ter2","a":1}"#, r#"{"password":"[masked]","a":1}"#),
+            (r"{'password': 'it\'s, mine', 'a': 1}", r"{'password': '[masked]', 'a': 1}"),
+            (
+                r#"{"body":"{\"password\": \"hun ter\", \"a\": 1}"}"#,
+                r#"{"body":"{\"password\": \"[masked]\", \"a\": 1}"}"#,
+            ),
+            (r#"{"b":"{\"password\":\"hun\\\"ter\",\"a\":1}"}"#, r#"{"b":"{\"password\":\"[masked]\",\"a\":1}"}"#),
+            ("password=\"cut off here\nnext line", "password=\"[masked]\nnext line"),
+            ("password=\"\" user=ann", "password=\"\" user=ann"),
+            // Encoded, quoted without a sign, and names that have to be told from words.
+            ("next=%2Fcb%3Fclient_secret%3DZZZ9%26x%3D1", "next=%2Fcb%3Fclient_secret%3D[masked]%26x%3D1"),
+            ("password=a%26b&x=1", "password=[masked]&x=1"),
+            ("with api-key \"zzz\" sent", "with api-key \"[masked]\" sent"),
+            (
+                "refresh_token=r id_token=i csrf-token: c",
+                "refresh_token=[masked] id_token=[masked] csrf-token: [masked]",
+            ),
+            (r#"{"token":"tok123456","n":1}"#, r#"{"token":"[masked]","n":1}"#),
+            ("{'secret': 'open sesame'}", "{'secret': '[masked]'}"),
+            ("token: abc123secret used", "token: [masked] used"),
+            ("secret=abc123&x=1", "secret=[masked]&x=1"),
+            ("pwd=qq123", "pwd=[masked]"),
+            ("secret: \"two words\"", "secret: \"[masked]\""),
+            ("token: expired", "token: expired"),
+            ("Unexpected token: \"}\" in line 12", "Unexpected token: \"}\" in line 12"),
+            ("token: v2", "token: v2"),
+            ("token=12345678", "token=12345678"),
+            ("PWD=/srv/app1/current", "PWD=/srv/app1/current"),
+            ("max_tokens=4096 tokens: 1024k", "max_tokens=4096 tokens: 1024k"),
+            ("error=\"invalid_token\", realm=\"a1\"", "error=\"invalid_token\", realm=\"a1\""),
+            ("invalid_token: The access token expired", "invalid_token: The access token expired"),
+            ("a secret: nobody knows", "a secret: nobody knows"),
+            ("the password \"field\" is empty", "the password \"field\" is empty"),
+            ("passwords are 100% safe", "passwords are 100% safe"),
             ("key: value", "key: value"),
             ("monkey=1", "monkey=1"),
         ],
@@ -67,6 +103,11 @@ fn addresses_and_credentials_in_urls_are_masked() {
             ),
             ("redis://:p@ss@cache/0", "redis://[masked]@cache/0"),
             ("http://example.com/?q=a@b.c", "http://example.com/?q=a@b.c"),
+            ("postgres://user:pa/ss@host/db", "postgres://[masked]@host/db"),
+            ("postgres://user:1a?s#s@host/db", "postgres://[masked]@host/db"),
+            ("http://example.com:8080/?q=a@b.c", "http://example.com:8080/?q=a@b.c"),
+            ("http://[::1]:8080/a@b", "http://[::1]:8080/a@b"),
+            ("see http://a.example/x: mail me@b.example", "see http://a.example/x: mail me@b.example"),
         ],
     );
     check("url_credentials, email_addresses", &[("amqp://u:p@mq.example.com/", "amqp://[masked]@mq.example.com/")]);
@@ -105,6 +146,16 @@ fn bytes_that_are_not_valid_text_are_masked_too() {
     let bytes = Log { body: Body::from_bytes(b"\xff a@example.com 4111111111111111 \xfe".to_vec()), ..log("") };
     let (records, _) = run(&mut filter, Batch::new(logs(vec![bytes])));
     assert_eq!(records[0].body, Body::Bytes((*b"\xff [masked] [masked] \xfe").into()));
+    let mut filter = super::filter("masks: [api_keys]");
+    let bytes = Log {
+        body: Body::from_bytes(b"password='h\xff\xc3x' secret_key=\xffq passwd=\"caf\xe9 au\"".to_vec()),
+        ..log("")
+    };
+    let (records, _) = run(&mut filter, Batch::new(logs(vec![bytes])));
+    assert_eq!(
+        records[0].body,
+        Body::from_bytes(b"password='[masked]' secret_key=[masked] passwd=\"[masked]\"".to_vec())
+    );
 }
 
 #[test]
