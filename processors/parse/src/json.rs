@@ -16,7 +16,7 @@ const EXCEPTIONS: [&str; 6] = ["exc_info", "exception", "traceback", "exc_text",
 const TRACES: [&str; 3] = ["trace_id", "traceId", "otelTraceID"];
 const SPANS: [&str; 3] = ["span_id", "spanId", "otelSpanID"];
 
-/// Every key becomes an attribute, except those that a record has a place for.
+/// Every key becomes an attribute, except those that a record has a place for, and those that are `null`.
 pub(crate) fn fields(text: &str, times: &Times) -> Option<Fields> {
     if !text.trim_start().starts_with('{') {
         return None;
@@ -24,7 +24,7 @@ pub(crate) fn fields(text: &str, times: &Times) -> Option<Fields> {
     let Ok(Json::Object(object)) = serde_json::from_str(text) else { return None };
     let mut fields = Fields::default();
     for (key, value) in object {
-        if !take(&key, &value, times, &mut fields) {
+        if !value.is_null() && !take(&key, &value, times, &mut fields) {
             fields.attributes.push((key, typed(value)));
         }
     }
@@ -49,7 +49,7 @@ fn take(key: &str, value: &Json, times: &Times, fields: &mut Fields) -> bool {
         return true;
     }
     if PIDS.contains(&key)
-        && let Some(pid) = value.as_i64()
+        && let Some(pid) = value.as_i64().or_else(|| text.parse().ok())
     {
         fields.add("process.pid", Value::Int(pid));
         return true;
@@ -68,7 +68,7 @@ fn take(key: &str, value: &Json, times: &Times, fields: &mut Fields) -> bool {
 fn timestamp(value: &Json, times: &Times) -> Option<Timestamp> {
     match value {
         Json::String(text) => times.parse(text),
-        Json::Number(number) => time::number(number.as_f64()?),
+        Json::Number(number) => number.as_u64().map_or_else(|| time::number(number.as_f64()?), time::whole_number),
         _ => None,
     }
 }
@@ -87,6 +87,7 @@ fn hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 fn typed(value: Json) -> Value {
     match value {
+        // In a list: the others keep their places.
         Json::Null => Value::String(String::new()),
         Json::Bool(flag) => Value::Bool(flag),
         Json::Number(number) => match number.as_i64() {
@@ -95,6 +96,9 @@ fn typed(value: Json) -> Value {
         },
         Json::String(text) => Value::String(text),
         Json::Array(values) => Value::Array(values.into_iter().map(typed).collect()),
-        Json::Object(pairs) => Value::Map(pairs.into_iter().map(|(key, value)| (key, typed(value))).collect()),
+        Json::Object(pairs) => {
+            let pairs = pairs.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Map(pairs.map(|(key, value)| (key, typed(value))).collect())
+        }
     }
 }

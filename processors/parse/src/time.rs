@@ -19,10 +19,27 @@ impl Times {
     /// The time that a whole text holds.
     pub(crate) fn parse(&self, text: &str) -> Option<Timestamp> {
         match self {
-            Times::Usual => usual(text.trim().as_bytes()).or_else(|| number(text.trim().parse().ok()?)),
+            Times::Usual => usual(text.trim().as_bytes()).or_else(|| number_in(text.trim())),
             Times::Layout(layout) => layout.parse(text.as_bytes()),
         }
     }
+}
+
+/// A time as a number in a text.
+pub(crate) fn number_in(text: &str) -> Option<Timestamp> {
+    text.parse().ok().and_then(whole_number).or_else(|| number(text.parse().ok()?))
+}
+
+/// A time as a whole number, exact.
+pub(crate) fn whole_number(number: u64) -> Option<Timestamp> {
+    let scale = match number {
+        0 => return None,
+        n if n < 100_000_000_000 => NANOS,
+        n if n < 100_000_000_000_000 => 1_000_000,
+        n if n < 100_000_000_000_000_000 => 1_000,
+        _ => 1,
+    };
+    number.checked_mul(scale).map(Timestamp::from_nanos)
 }
 
 /// A time as a number since 1970: seconds up to the year 5138, and beyond that milli-, micro- or nanoseconds.
@@ -108,7 +125,8 @@ impl Civil {
     fn timestamp(self) -> Option<Timestamp> {
         let Civil { year, month, day, hour, minute, second, nanos, offset } = self;
         // 60 is a leap second.
-        let is_valid = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second <= 60;
+        let is_day = (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
+        let is_valid = is_day && hour < 24 && minute < 60 && second <= 60;
         if !is_valid {
             return None;
         }
@@ -117,6 +135,15 @@ impl Civil {
             - offset;
         let nanos = u64::try_from(seconds).ok()?.checked_mul(NANOS)?.checked_add(nanos)?;
         Some(Timestamp::from_nanos(nanos))
+    }
+}
+
+fn days_in(year: u32, month: u32) -> u32 {
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    match month {
+        2 => 28 + u32::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
     }
 }
 

@@ -44,6 +44,16 @@ fn values_without_their_meaning_stay_attributes() {
 }
 
 #[test]
+fn numbers_are_exact_and_what_is_null_is_left_out() {
+    let parse = parser("{type: json}");
+    let text =
+        r#"{"ts": 1795680000123, "pid": "7", "user": null, "level": null, "n": {"a": null, "b": 1}, "time": null}"#;
+    let record = parsed(&parse, text).unwrap();
+    assert_eq!(record.time, Timestamp::from_nanos(1_795_680_000_123_000_000));
+    assert_eq!(attributes(&record), ["n=Map([(\"b\", Int(1))])", "process.pid=7"]);
+}
+
+#[test]
 fn what_is_no_object_is_not_read() {
     let parse = parser("{type: json}");
     for text in ["", "{", "[1]", "1", "{\"a\": 1} more", "text {\"a\": 1}"] {
