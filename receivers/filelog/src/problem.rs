@@ -29,11 +29,19 @@ fn denied(path: &Path) -> Option<String> {
         false => format!("{} has the mode {mode:04o} and the owner {owner}:{group}", file.display()),
     };
     let own = own_id();
+    let or_group =
+        if group_helps(mode, gid, right) { format!(", or add the user to the group {group}") } else { String::new() };
     Some(format!(
         "permission denied: {about}, and hornpipe runs as user {own}; let it read with \
-         `setfacl -m u:{own}:{right} {}`, or add the user to the group {group}",
+         `setfacl -m u:{own}:{right} {}`{or_group}",
         file.display()
     ))
+}
+
+/// Whether membership of its group gives the right that is missing. That of root is nobody's to be in.
+fn group_helps(mode: u32, gid: u32, right: &str) -> bool {
+    let wanted = if right == "rx" { 0o050 } else { 0o040 };
+    gid != 0 && mode & wanted == wanted
 }
 
 /// The name of a user or group; its number where it has none here.
@@ -70,8 +78,23 @@ mod tests {
         fs::write(&path, "x").unwrap();
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o200)).unwrap();
         let text = describe(&path, &io::ErrorKind::PermissionDenied.into());
-        for words in ["its mode is 0200, its owner ", "setfacl -m u:", ":r ", "a.log", "add the user to the group "] {
+        for words in ["its mode is 0200, its owner ", "setfacl -m u:", ":r ", "a.log"] {
             assert!(text.contains(words), "{words:?} in {text}");
+        }
+        assert!(!text.contains("group"), "{text}");
+    }
+
+    #[test]
+    fn a_group_is_advised_where_it_helps() {
+        for (mode, gid, right, helps) in [
+            (0o640, 4, "r", true),
+            (0o600, 4, "r", false),
+            (0o604, 4, "r", false),
+            (0o640, 0, "r", false),
+            (0o750, 4, "rx", true),
+            (0o740, 4, "rx", false),
+        ] {
+            assert_eq!(group_helps(mode, gid, right), helps, "{mode:o} {gid} {right}");
         }
     }
 }
