@@ -100,6 +100,8 @@ pub trait ComponentType {
     const SIGNALS: &'static [Signal];
     /// What it does, in one line.
     const SUMMARY: &'static str;
+    /// Options of its counterpart in the Collector that are not here, each with what to do instead.
+    const ELSEWHERE: &'static [(&'static str, &'static str)] = &[];
 }
 
 /// The settings of a receiver.

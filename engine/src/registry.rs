@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
 use crate::component::{ComponentType, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig};
-use crate::config::{Diagnostics, Node, decode};
+use crate::config::{Diagnostics, Node, NodePath, decode};
 use crate::telemetry::ComponentKind;
 
 /// One component type: its names, and how its settings are decoded.
@@ -47,7 +47,7 @@ impl Registry {
     #[must_use]
     pub fn receiver<C: Settings + ReceiverConfig>(mut self) -> Self {
         self.receivers.push(entry::<C, dyn ReceiverConfig>(|node, path, found| {
-            decode::<C>(node, path, found).map(|config| Box::new(config) as Box<dyn ReceiverConfig>)
+            settings::<C>(node, path, found).map(|config| Box::new(config) as Box<dyn ReceiverConfig>)
         }));
         self
     }
@@ -56,7 +56,7 @@ impl Registry {
     #[must_use]
     pub fn processor<C: Settings + ProcessorConfig>(mut self) -> Self {
         self.processors.push(entry::<C, dyn ProcessorConfig>(|node, path, found| {
-            decode::<C>(node, path, found).map(|config| Box::new(config) as Box<dyn ProcessorConfig>)
+            settings::<C>(node, path, found).map(|config| Box::new(config) as Box<dyn ProcessorConfig>)
         }));
         self
     }
@@ -65,7 +65,7 @@ impl Registry {
     #[must_use]
     pub fn exporter<C: Settings + ExporterConfig>(mut self) -> Self {
         self.exporters.push(entry::<C, dyn ExporterConfig>(|node, path, found| {
-            decode::<C>(node, path, found).map(|config| Box::new(config) as Box<dyn ExporterConfig>)
+            settings::<C>(node, path, found).map(|config| Box::new(config) as Box<dyn ExporterConfig>)
         }));
         self
     }
@@ -74,7 +74,7 @@ impl Registry {
     #[must_use]
     pub fn extension<C: Settings + ExtensionConfig>(mut self) -> Self {
         self.extensions.push(entry::<C, dyn ExtensionConfig>(|node, path, found| {
-            decode::<C>(node, path, found).map(|config| Box::new(config) as Box<dyn ExtensionConfig>)
+            settings::<C>(node, path, found).map(|config| Box::new(config) as Box<dyn ExtensionConfig>)
         }));
         self
     }
@@ -111,6 +111,16 @@ pub struct ComponentSummary {
     pub signals: &'static [Signal],
     /// What it does, in one line.
     pub summary: &'static str,
+}
+
+/// Decodes settings. A key that belongs to the Collector's counterpart gets the component's own advice.
+fn settings<C: Settings>(node: &Node, path: &str, found: &mut Diagnostics) -> Option<C> {
+    let mut own = Diagnostics::new();
+    let config = decode::<C>(node, path, &mut own);
+    let base = NodePath::parse(path);
+    C::ELSEWHERE.iter().for_each(|(key, advice)| own.advise(&base.key(key), advice));
+    found.extend(own);
+    config
 }
 
 fn entry<C: Settings, D: ?Sized>(decode: fn(&Node, &str, &mut Diagnostics) -> Option<Box<D>>) -> Entry<D> {

@@ -100,6 +100,11 @@ impl Diagnostics {
         }
     }
 
+    /// Gives those about a path other advice.
+    pub(crate) fn advise(&mut self, path: &NodePath, help: &str) {
+        self.items.iter_mut().filter(|found| found.path == *path).for_each(|found| found.help = Some(help.to_owned()));
+    }
+
     /// How many were found beyond those that are kept.
     pub fn omitted(&self) -> usize {
         self.omitted

@@ -26,7 +26,8 @@ pub(super) fn help(name: &str, label: &str, candidates: &[&str]) -> String {
 /// `label: a, b, c`, where other spellings of a name are left out.
 pub(super) fn list(label: &str, names: &[&str]) -> String {
     let mut shown: Vec<&str> = Vec::new();
-    for name in names {
+    // Nothing is a value that nobody has to write.
+    for name in names.iter().filter(|name| !name.is_empty()) {
         if !shown.iter().any(|known| fold(known) == fold(name)) {
             shown.push(name);
         }

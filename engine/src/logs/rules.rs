@@ -145,7 +145,8 @@ impl Rules {
             report.error(&at("name"), "all processing rules must have a name");
         }
         if rule.replace_placeholder.is_some() && rule.kind != RuleKind::MaskSequences {
-            report.error(&at("replace_placeholder"), format!("`{kind}` has no use for it"));
+            // At the kind: where that is misspelled, another stands for it, and the error is no news.
+            report.error(&at("type"), format!("`{kind}` has no use for `replace_placeholder`"));
         }
         if rule.pattern.is_empty() {
             report.error(&at("pattern"), format!("no pattern provided for processing rule: {}", rule.name));

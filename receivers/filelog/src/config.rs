@@ -120,6 +120,23 @@ impl ComponentType for FilelogConfig {
     const ALIASES: &'static [&'static str] = &["file_log"];
     const SIGNALS: &'static [Signal] = &[Signal::Logs];
     const SUMMARY: &'static str = "Log files, through every kind of rotation, with nothing lost or read twice";
+    const ELSEWHERE: &'static [(&'static str, &'static str)] = &[
+        (
+            "storage",
+            "leave it out: checkpoints are kept in the state directory (HORNPIPE_STATE_DIR) without an extension",
+        ),
+        (
+            "operators",
+            "use the processors: `multiline` joins lines, `parse` takes time, severity and attributes, `filter` drops and masks",
+        ),
+        ("retry_on_failure", "leave it out: files wait while no exporter has room, and exporters retry"),
+        ("exclude_older_than", "use `exclude`; with `start_at: end` what is there at the first start is passed over"),
+        (
+            "attributes",
+            "use `tags: [\"key:value\"]`, `service` and `source`; the `tagging` processor changes tags later",
+        ),
+        ("resource", "use `service` for `service.name`, and `tags: [\"key:value\"]` for others"),
+    ];
 }
 
 impl ReceiverConfig for FilelogConfig {
@@ -260,6 +277,9 @@ pub(crate) fn checkpoint_folder(id: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use hornpipe_engine::Registry;
+    use hornpipe_engine::config::{Diagnostics, Source};
+
     use super::*;
 
     fn parse(json: &str) -> Result<FilelogConfig, serde_json::Error> {
@@ -285,6 +305,20 @@ mod tests {
         assert_eq!(config.compression, Compression::Auto);
         assert_eq!(config.options().force_flush, None);
         assert!(parse(r#"{"includes": []}"#).is_err());
+    }
+
+    #[test]
+    fn the_collectors_options_that_are_not_here_have_advice() {
+        for (key, words) in FilelogConfig::ELSEWHERE {
+            let mut found = Diagnostics::new();
+            let source = Source::new("pipeline.yaml", format!("include: [/a]\n{key}: x"), 0);
+            let node = hornpipe_engine::config::parse(&source, &mut found).unwrap();
+            let registry = Registry::default().receiver::<FilelogConfig>();
+            (registry.receivers[0].decode)(&node, "receivers.filelog", &mut found);
+            let found: Vec<_> = found.iter().collect();
+            assert!(found.len() == 1 && found[0].message.contains(key), "{found:?}");
+            assert_eq!(found[0].help.as_deref(), Some(*words));
+        }
     }
 
     #[test]

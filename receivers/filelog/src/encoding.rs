@@ -5,30 +5,49 @@ use std::borrow::Cow;
 use hornpipe_model::Body;
 use memchr::{memchr, memrchr};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// How a file's bytes are text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum Encoding {
     /// UTF-8. Bytes that are not are replaced (U+FFFD) when they are sent, and counted.
     #[default]
-    #[serde(rename = "utf-8", alias = "utf8", alias = "ascii", alias = "us-ascii")]
+    #[serde(rename = "utf-8")]
     Utf8,
     /// UTF-16, least significant byte first.
-    #[serde(rename = "utf-16le", alias = "utf-16-le", alias = "utf16-le", alias = "utf-16")]
+    #[serde(rename = "utf-16le")]
     Utf16Le,
     /// UTF-16, most significant byte first.
-    #[serde(rename = "utf-16be", alias = "utf-16-be", alias = "utf16-be")]
+    #[serde(rename = "utf-16be")]
     Utf16Be,
     /// Shift JIS, as Windows has it.
-    #[serde(rename = "shift-jis", alias = "shift_jis", alias = "sjis")]
+    #[serde(rename = "shift-jis")]
     ShiftJis,
     /// ISO 8859-1: each byte is the character of that number.
-    #[serde(rename = "latin1", alias = "latin-1", alias = "iso-8859-1", alias = "iso8859-1")]
+    #[serde(rename = "latin1")]
     Latin1,
     /// Not looked at: bytes go on as they are.
-    #[serde(rename = "raw", alias = "nop", alias = "utf-8-raw")]
+    #[serde(rename = "raw")]
     Raw,
+}
+
+const NAMES: [&str; 6] = ["utf-8", "utf-16le", "utf-16be", "shift-jis", "latin1", "raw"];
+
+/// Whatever its case, and with or without `-` and `_`.
+impl<'de> Deserialize<'de> for Encoding {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Ok(match &*name.to_lowercase().replace(['-', '_'], "") {
+            "utf8" | "ascii" | "usascii" => Encoding::Utf8,
+            "utf16le" | "utf16" => Encoding::Utf16Le,
+            "utf16be" => Encoding::Utf16Be,
+            "shiftjis" | "sjis" => Encoding::ShiftJis,
+            "latin1" | "iso88591" => Encoding::Latin1,
+            "raw" | "nop" | "utf8raw" => Encoding::Raw,
+            _ => return Err(D::Error::unknown_variant(&name, &NAMES)),
+        })
+    }
 }
 
 impl Encoding {
@@ -147,6 +166,26 @@ fn shift_jis_cut(data: &[u8], limit: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_known_in_every_spelling_and_each_has_one_that_is_shown() {
+        let named = |name: &str| serde_json::from_str::<Encoding>(&format!("{name:?}"));
+        for (name, encoding) in [
+            ("UTF-8", Encoding::Utf8),
+            ("us-ascii", Encoding::Utf8),
+            ("utf-16", Encoding::Utf16Le),
+            ("UTF-16-BE", Encoding::Utf16Be),
+            ("Shift_JIS", Encoding::ShiftJis),
+            ("ISO-8859-1", Encoding::Latin1),
+            ("nop", Encoding::Raw),
+        ] {
+            assert_eq!(named(name).unwrap(), encoding, "{name}");
+        }
+        for name in NAMES {
+            assert_eq!(serde_json::to_string(&named(name).unwrap()).unwrap(), format!("{name:?}"));
+        }
+        assert!(named("ebcdic").unwrap_err().to_string().contains("`utf-16le`, `utf-16be`, `shift-jis`, `latin1`"));
+    }
 
     fn utf16(text: &str, is_little: bool) -> Vec<u8> {
         text.encode_utf16().flat_map(|unit| if is_little { unit.to_le_bytes() } else { unit.to_be_bytes() }).collect()

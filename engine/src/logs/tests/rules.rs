@@ -112,8 +112,8 @@ fn rules_that_cannot_be_used_say_where_and_why() {
         (rule(RuleKind::MaskSequences, "a"), "rules.0.replace_placeholder", "`mask_sequences` needs it"),
         (
             Rule { replace_placeholder: Some("x".to_owned()), ..exclude("a") },
-            "rules.0.replace_placeholder",
-            "`exclude_at_match` has no use for it",
+            "rules.0.type",
+            "`exclude_at_match` has no use for `replace_placeholder`",
         ),
     ];
     for (rule, path, message) in cases {
