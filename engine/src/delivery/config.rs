@@ -184,7 +184,7 @@ impl QueueConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryConfig {
-    /// Whether a request is tried again at all.
+    /// Whether a request is tried again at all. Where not, one that fails is dropped, on disk too.
     pub enabled: bool,
     /// Pause after the first failure.
     pub initial_interval: Duration,
@@ -194,7 +194,8 @@ pub struct RetryConfig {
     pub multiplier: f64,
     /// Longest pause. What a backend asks for (`Retry-After`) is kept to even where it is longer, up to 5m.
     pub max_interval: Duration,
-    /// Time after which a request is given up; 0 means never: then the queue's bound and `max_age` decide.
+    /// Time after which a request is given up, of what is queued in memory only: what is on disk stays there until `max_age` or the
+    /// queue's bound. 0 means never.
     pub max_elapsed_time: Duration,
 }
 

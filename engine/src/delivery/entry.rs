@@ -96,6 +96,11 @@ impl Entry {
         self.open.is_none() && self.parts.iter().all(|part| part.sequence.is_some() && part.obligation.is_stored())
     }
 
+    /// Whether any of it has a record on disk or is about to get one.
+    pub fn is_on_disk(&self) -> bool {
+        self.sequences().next().is_some()
+    }
+
     /// The sequence numbers of its records.
     pub fn sequences(&self) -> impl Iterator<Item = u64> {
         self.parts.iter().filter_map(|part| part.sequence)

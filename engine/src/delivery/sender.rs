@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use hornpipe_model::{Data, Signal};
 use tokio::sync::watch;
 
+use super::entry::Entry;
 use super::pace::Pace;
 use super::retry::Backoff;
 use super::set_aside::{Patient, STUBBORN, Ward};
@@ -49,7 +50,7 @@ pub(super) struct Sent {
 
 /// What a request's attempts have in common.
 struct Attempts<'a> {
-    data: &'a Data,
+    entry: &'a Entry,
     /// It has one attempt and goes back to the queue where that fails.
     is_probe: bool,
     patient: &'a mut Patient,
@@ -89,13 +90,13 @@ impl<'a> Sender<'a> {
 
     /// Sends a request, in halves where it is too large, until every item of it is delivered or dropped. What is left of it
     /// comes back when another exporter takes over, no time is left, or a probe fails.
-    pub(super) async fn send(&self, data: &Data, request: Request, is_probe: bool, patient: &mut Patient) -> Sent {
+    pub(super) async fn send(&self, entry: &Entry, request: Request, is_probe: bool, patient: &mut Patient) -> Sent {
         let mut sent = Sent { worst: Outcome::Delivered, is_settled: false, left: Vec::new() };
         let mut open = VecDeque::from([request]);
-        let mut attempts = Attempts { data, is_probe, patient };
+        let mut attempts = Attempts { entry, is_probe, patient };
         while let Some(request) = open.pop_front() {
             let next = AssertUnwindSafe(self.settle(&mut attempts, &request)).catch_unwind().await;
-            match next.unwrap_or_else(|_| self.fail(data, &request)) {
+            match next.unwrap_or_else(|_| self.fail(&entry.data, &request)) {
                 Next::Done(outcome) => {
                     sent.worst = sent.worst.max(outcome);
                     sent.is_settled = true;
@@ -114,7 +115,8 @@ impl<'a> Sender<'a> {
 
     /// Tries one request again and again.
     async fn settle(&self, attempts: &mut Attempts<'_>, request: &Request) -> Next {
-        let (delivery, data) = (self.delivery, attempts.data);
+        let (delivery, entry) = (self.delivery, attempts.entry);
+        let data = &entry.data;
         let retry = &self.active.config.retry_on_failure;
         let mut backoff = Backoff::new(retry);
         let started = delivery.clock.monotonic();
@@ -144,7 +146,8 @@ impl<'a> Sender<'a> {
             let own_pause = backoff.pause(fastrand::f64());
             let mut pause = own_pause.max(asked.unwrap_or_default());
             let limit = retry.max_elapsed_time.get();
-            if !retry.enabled || (!limit.is_zero() && now.saturating_sub(started).saturating_add(pause) > limit) {
+            let is_over = !limit.is_zero() && now.saturating_sub(started).saturating_add(pause) > limit;
+            if !retry.enabled || (is_over && !entry.is_on_disk()) {
                 return Next::Done(self.drop_items(data, request, reason::RETRIES_EXHAUSTED, &error));
             }
             if attempts.is_probe {

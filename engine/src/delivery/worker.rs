@@ -159,7 +159,7 @@ impl Crew<'_> {
         let mut left = Vec::new();
         let mut is_settled = encoded.requests.is_empty();
         for request in encoded.requests {
-            let sent = self.sender.send(&entry.data, request, is_probe, &mut patient).await;
+            let sent = self.sender.send(&entry, request, is_probe, &mut patient).await;
             entry.worst = entry.worst.max(sent.worst);
             is_settled |= sent.is_settled;
             left.extend(sent.left);

@@ -6,6 +6,7 @@ mod extensions;
 mod listening;
 mod memory;
 mod pipelines;
+mod queues;
 mod service;
 mod storage;
 mod top;
@@ -103,6 +104,7 @@ pub fn plan(root: &Node, memory: Option<ByteSize>, registry: &Registry, diagnost
     let exporters = exporters.decode(&used_exporters, |config, report| config.validate(report), diagnostics);
     listening::check(root, &receivers, diagnostics);
     blocking::warn(root, &pipelines, &exporters, diagnostics);
+    queues::warn(root, &pipelines, &exporters, diagnostics);
     let used_extensions = order.iter().map(String::as_str).collect();
     let mut extensions = extensions.decode(&used_extensions, |config, report| config.validate(report), diagnostics);
     let members = memory::Members { receivers: &receivers, exporters: &exporters, pipelines: &pipelines };

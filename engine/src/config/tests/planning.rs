@@ -30,6 +30,7 @@ struct Filter {
 #[serde(default, deny_unknown_fields)]
 struct Otlp {
     api_key: Secret,
+    retry_on_failure: RetryConfig,
     sending_queue: QueueConfig,
 }
 
@@ -86,7 +87,7 @@ impl ExporterConfig for Otlp {
     fn delivery(&self) -> DeliveryConfig {
         DeliveryConfig {
             sending_queue: self.sending_queue.clone(),
-            retry_on_failure: RetryConfig::default(),
+            retry_on_failure: self.retry_on_failure.clone(),
             timeout: Duration::ZERO,
         }
     }
@@ -446,6 +447,25 @@ fn a_reference_to_another_section_says_so() {
         ");
     assert!(printed.contains("error: exporter `filter` is not defined\n"), "{printed}");
     assert!(printed.contains("= help: `filter` is defined under processors; defined exporters: otlp\n"), "{printed}");
+}
+
+#[test]
+fn what_does_not_go_with_the_signals_of_a_queue_is_warned_about() {
+    let text = "
+        receivers:
+          statsd: {interval: 10s}
+        exporters:
+          otlp: {api_key: k, sending_queue: {num_consumers: 2}, retry_on_failure: {max_elapsed_time: 60s}}
+          otlp/one: {api_key: k, sending_queue: {num_consumers: 1}}
+        service:
+          pipelines:
+            metrics: {receivers: [statsd], exporters: [otlp, otlp/one]}
+        ";
+    let (plan, printed) = planned(text, &FixedEnvironment::new());
+    assert!(plan.is_some(), "{printed}");
+    // What max_elapsed_time means on disk does not matter: metrics are in memory.
+    assert!(printed.contains("(exporters.otlp.sending_queue.num_consumers)"), "{printed}");
+    assert!(printed.contains("1 warning in pipeline.yaml"), "{printed}");
 }
 
 #[test]

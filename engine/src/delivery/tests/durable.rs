@@ -108,7 +108,7 @@ impl Life {
             memory: ByteSize::kib(256),
             ..Place::default()
         };
-        Self::start_at(place, Arc::new(store::Disk), backend, change)
+        Self::start_at(place, Arc::new(store::Disk), backend, |config| change(&mut config.sending_queue))
     }
 
     /// Logs on a disk that the test can spoil.
@@ -122,7 +122,7 @@ impl Life {
         place: Place,
         files: Arc<dyn FileSystem>,
         backend: Backend,
-        change: impl FnOnce(&mut QueueConfig),
+        change: impl FnOnce(&mut DeliveryConfig),
     ) -> Self {
         let signal = place.signals[0];
         let time = FakeClock::starting_at(NOW);
@@ -137,7 +137,7 @@ impl Life {
             retry_on_failure: RetryConfig { randomization_factor: 0.0, ..RetryConfig::default() },
             timeout: crate::config::Duration::from_secs(15),
         };
-        change(&mut config.sending_queue);
+        change(&mut config);
         let backend = Arc::new(backend);
         let exporter: Arc<dyn Exporter> = Arc::clone(&backend) as Arc<dyn Exporter>;
         let mut delivery = Delivery::new(exporter, config, Arc::clone(&telemetry), time.clock());
@@ -264,6 +264,27 @@ async fn what_memory_holds_at_the_end_is_sent_after_the_next_start() {
         life.until("it is found", |life| life.counters().recovered.get() == 6).await;
         life.deliver().await;
         assert_eq!(life.stop().await, ((0..6).collect(), 0));
+    }
+}
+
+#[tokio::test]
+async fn max_elapsed_time_takes_nothing_from_the_disk() {
+    for (storage, is_kept) in [(None, true), (Some("none".to_owned()), false)] {
+        let folder = Folder::new();
+        let place = Place { signals: vec![Signal::Logs], directory: Some(folder.0.clone()), ..Place::default() };
+        let life = Life::start_at(place, Arc::new(store::Disk), down(), |config| {
+            config.retry_on_failure.max_elapsed_time = crate::config::Duration::from_secs(1);
+            config.sending_queue.storage = storage;
+        });
+        life.until("the disk takes it", |life| life.delivery.logs.queue.takes() == is_kept).await;
+        drop(life.offer(0..3).await);
+        life.until("it was tried", |life| life.backend.attempts.load(Ordering::Relaxed) > if is_kept { 3 } else { 0 }).await;
+        life.until("it stays or goes", |life| (life.counters().held.get() == 3) == is_kept).await;
+        assert_eq!(life.counters().dropped_for(reason::RETRIES_EXHAUSTED), if is_kept { 0 } else { 3 });
+        life.backend.set_down(false);
+        life.deliver().await;
+        assert_eq!(life.backend.taken().len(), if is_kept { 3 } else { 0 });
+        life.stop().await;
     }
 }
 
