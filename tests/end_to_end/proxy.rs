@@ -5,12 +5,12 @@ use hornpipe_engine::testing::FakeOtlp;
 use crate::support::{Directory, Hornpipe, Proxy, free_address, hornpipe, metrics_pipeline};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn grpc_and_http_go_through_the_proxy_of_the_environment_but_grpc_to_this_host_does_not() {
-    for (id, host, no_proxy, is_proxied) in [
-        ("otlp", "https://otlp.example:4317", "", true),
-        ("otlp_http", "https://otlp.example", "", true),
-        ("otlp", "", "", false),
-        ("otlp_http", "", "127.0.0.1", false),
+async fn grpc_and_http_go_through_the_proxy_of_the_environment_but_not_to_this_host() {
+    for (id, host, is_proxied) in [
+        ("otlp", "https://otlp.example:4317", true),
+        ("otlp_http", "https://otlp.example", true),
+        ("otlp", "", false),
+        ("otlp_http", "", false),
     ] {
         let backend = FakeOtlp::start().await;
         let (proxy, directory, statsd) = (Proxy::start(backend.address()).await, Directory::new(), free_address());
@@ -20,10 +20,7 @@ async fn grpc_and_http_go_through_the_proxy_of_the_environment_but_grpc_to_this_
         let config = directory.write("pipeline.yaml", &metrics_pipeline(statsd, "", &[(id, settings)]));
         let mut command = hornpipe();
         command.args(["run", "--config"]).arg(&config);
-        command
-            .env("HTTPS_PROXY", proxy.url_with("me:hunter2"))
-            .env("HTTP_PROXY", proxy.url())
-            .env("NO_PROXY", no_proxy);
+        command.env("HTTPS_PROXY", proxy.url_with("me:hunter2")).env("HTTP_PROXY", proxy.url());
         let hornpipe = Hornpipe::start_command(&mut command, statsd);
         hornpipe.send(["requests:1|c"]);
         let log = hornpipe.stop_with_log();

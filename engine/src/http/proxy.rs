@@ -26,7 +26,12 @@ pub struct Proxies {
 struct Setting {
     variable: String,
     url: Secret,
+    /// It is meant for this program's exporter, not for all that runs here.
+    is_own: bool,
 }
+
+/// This host, which the environment's proxies never lead to, as programs in Go have it.
+const THIS_HOST: &str = "localhost,127.0.0.0/8,::1";
 
 /// A proxy that is no URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +67,7 @@ impl Proxies {
     }
 
     /// The same with some settings of one's own before them: a proxy for `http`, one for `https`, and the hosts without,
-    /// each the name of a variable.
+    /// each the name of a variable. These proxies lead to this host, too.
     #[must_use]
     pub fn overridden_by(
         self,
@@ -70,10 +75,11 @@ impl Proxies {
         [http, https, no_proxy]: [&str; 3],
     ) -> Self {
         // A list may be separated by spaces, as the Agent wants it, or by commas.
+        let own = |name| setting(environment, name).map(|set| Setting { is_own: true, ..set });
         let listed = |set: Setting| set.url.reveal().split_whitespace().collect::<Vec<_>>().join(",");
         Proxies {
-            http: setting(environment, http).or(self.http),
-            https: setting(environment, https).or(self.https),
+            http: own(http).or(self.http),
+            https: own(https).or(self.https),
             no_proxy: setting(environment, no_proxy).map_or(self.no_proxy, listed),
         }
     }
@@ -118,7 +124,8 @@ impl Proxies {
         for (setting, scheme) in [(&self.http, Proxy::http as Scheme), (&self.https, Proxy::https as Scheme)] {
             let Some(setting) = setting else { continue };
             let proxy = scheme(setting.parse()?).map_err(|_| setting.invalid())?;
-            builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(&self.no_proxy)));
+            let direct = if setting.is_own { self.no_proxy.clone() } else { format!("{},{THIS_HOST}", self.no_proxy) };
+            builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(&direct)));
         }
         Ok(builder)
     }
@@ -141,7 +148,7 @@ impl Setting {
 fn setting(environment: &dyn Fn(&str) -> Option<String>, name: &str) -> Option<Setting> {
     [name.to_owned(), name.to_ascii_lowercase()].into_iter().find_map(|variable| {
         let text = environment(&variable)?.trim().to_owned();
-        (!text.is_empty()).then(|| Setting { variable, url: text.into() })
+        (!text.is_empty()).then(|| Setting { variable, url: text.into(), is_own: false })
     })
 }
 
