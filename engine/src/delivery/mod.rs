@@ -386,7 +386,7 @@ impl Delivery {
         for lane in self.lanes() {
             let is_durable = lane.has_disk.load(Ordering::Acquire) && active.is_durable(lane.signal);
             let bounds = active.bounds(lane.signal, &self.place);
-            if lane.is_used.load(Ordering::Acquire) || lane.signal == Signal::Metrics {
+            if lane.is_used.load(Ordering::Acquire) {
                 capacity += if is_durable { bounds.disk } else { bounds.memory as u64 };
             }
             lane.queue.show(|levels| {

@@ -169,7 +169,9 @@ impl Queue {
     /// not change meanwhile, so that of two callers the later one shows the later state.
     pub fn show(&self, show: impl FnOnce(Levels)) {
         let state = self.lock();
-        let disk = state.disk.as_ref().map_or(0, |disk| disk.bytes);
+        // The file that is written now also has what was delivered since it was begun.
+        let in_files = state.disk.as_ref().map_or(0, |disk| disk.bytes);
+        let disk = if state.unread.records > 0 { in_files } else { in_files.min(state.memory as u64) };
         let in_line = state.ready.iter().chain(&state.tail).map(|entry| entry.queued).next();
         let oldest = state.in_flight.iter().copied().chain(in_line).min();
         show(Levels { memory: state.memory as u64, disk, oldest });
@@ -259,6 +261,7 @@ impl Queue {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Levels {
     pub memory: u64,
+    /// What of it is on disk.
     pub disk: u64,
     pub oldest: Option<Timestamp>,
 }

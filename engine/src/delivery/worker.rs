@@ -85,6 +85,7 @@ impl Delivery {
                     Some(entry) => {
                         let is_probe = ward.numbers().0 > 0 && ward.take_probe();
                         order += 1;
+                        self.show_queue();
                         crew.is_gathering.store(true, Ordering::Release);
                         running.push(crew.deliver(entry, order, is_probe));
                     }

@@ -268,6 +268,30 @@ async fn what_memory_holds_at_the_end_is_sent_after_the_next_start() {
 }
 
 #[tokio::test]
+async fn what_is_shown_of_a_queue_is_what_it_holds() {
+    let folder = Folder::new();
+    let bound = |queue: &mut QueueConfig| queue.max_bytes = Some(ByteSize::kib(64));
+    let life = Life::start(&folder.0, Signal::Logs, Backend::default(), bound);
+    let shown = |life: &Life| {
+        let Gauges { size, oldest, capacity, .. } = &life.delivery.gauges;
+        (size.get() > 0, oldest.get() > 0, capacity.get())
+    };
+    for number in 0..20 {
+        let _ = life.offer(number..number + 1).await.await;
+    }
+    life.deliver().await;
+    life.until("nothing is shown", |life| shown(life) == (false, false, 64 << 10)).await;
+    life.backend.set_down(true);
+    let _ = life.offer(20..40).await.await;
+    life.until("it is shown", |life| shown(life) == (true, true, 64 << 10)).await;
+    life.stop().await;
+
+    let life = Life::start(&folder.0, Signal::Logs, down(), bound);
+    life.until("what was left is shown, too", |life| shown(life) == (true, true, 64 << 10)).await;
+    life.stop().await;
+}
+
+#[tokio::test]
 async fn max_elapsed_time_takes_nothing_from_the_disk() {
     for (storage, is_kept) in [(None, true), (Some("none".to_owned()), false)] {
         let folder = Folder::new();
