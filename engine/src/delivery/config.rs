@@ -96,17 +96,19 @@ pub struct QueueConfig {
     pub block_on_overflow: bool,
     /// There is always a queue; the Collector's option may say so.
     pub enabled: Option<bool>,
+    /// Nobody waits for the backend's answer; the Collector's option may say so.
+    pub wait_for_result: Option<bool>,
     /// Where the queue is kept: the id of a `file_storage` extension, for metrics and logs alike, or `none` for memory. Default:
     /// logs in the state directory, metrics in memory. What memory holds at a shutdown is kept in the state directory either way.
     pub storage: Option<String>,
-    /// Age at which undelivered data is dropped. Default, and the most that counts: what the backend accepts (Datadog metrics
+    /// Age at which undelivered data is dropped; 0 for no limit of one's own. Default, and the most that counts: what the backend accepts (Datadog metrics
     /// 55m, its logs 17h), else none.
     pub max_age: Option<Duration>,
     /// A second bound, counted as `sizer` says. Default: none.
     pub queue_size: Option<u64>,
     /// What `queue_size` counts: `requests` (batches), `items` or `bytes`.
     pub sizer: Sizer,
-    /// Most requests under way at a time, 1 to 10 by how the backend keeps up. Default: 1 for metrics, which keeps the points of
+    /// Most requests under way at a time, 1 to 10; how many there are is up to how the backend keeps up. Default: 1 for metrics, which keeps the points of
     /// a series in order, and 10 for logs.
     pub num_consumers: Option<u64>,
     /// Small batches that travel as one. Default: logs, with the defaults below; metrics not.
@@ -125,8 +127,8 @@ pub(crate) const MEMORY_BYTES: ByteSize = ByteSize::mib(32);
 /// Most that a durable queue takes of memory: some requests, and what is on its way to the disk.
 const DURABLE_MEMORY_BYTES: ByteSize = ByteSize::mib(8);
 
-/// Most consumers of a queue for logs.
-const LOG_CONSUMERS: usize = 10;
+/// Most consumers of a queue, and those of one for logs: what they have encoded is in memory.
+const MOST_CONSUMERS: usize = 10;
 
 impl QueueConfig {
     /// Whether every batch of a signal is on disk before it counts as kept.
@@ -162,12 +164,17 @@ impl QueueConfig {
         }
     }
 
+    /// The age at which data is dropped, apart from what the backend accepts.
+    pub fn max_age(&self) -> Option<time::Duration> {
+        self.max_age.filter(|age| !age.is_zero()).map(Duration::get)
+    }
+
     /// Most requests of a signal under way at a time.
     pub fn consumers(&self, signal: Signal) -> usize {
-        let given = self.num_consumers.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        let given = self.num_consumers.map(|count| usize::try_from(count).unwrap_or(usize::MAX).min(MOST_CONSUMERS));
         match signal {
             Signal::Metrics => given.unwrap_or(1),
-            Signal::Logs => given.unwrap_or(LOG_CONSUMERS),
+            Signal::Logs => given.unwrap_or(MOST_CONSUMERS),
         }
     }
 
@@ -241,8 +248,20 @@ impl DeliveryConfig {
         if queue.queue_size == Some(0) {
             report.error("sending_queue.queue_size", "must be more than 0");
         }
-        if queue.num_consumers == Some(0) {
-            report.error("sending_queue.num_consumers", "must be more than 0");
+        match queue.num_consumers {
+            Some(0) => report.error("sending_queue.num_consumers", "must be more than 0"),
+            Some(count) if count > MOST_CONSUMERS as u64 => {
+                report.warning(
+                    "sending_queue.num_consumers",
+                    format!("more than {MOST_CONSUMERS} count as {MOST_CONSUMERS}"),
+                );
+            }
+            _ => {}
+        }
+        if queue.wait_for_result == Some(true) {
+            let help =
+                "remove it; receivers that can wait, as of log files, learn of each batch when it is safe or delivered";
+            report.error_with_help("sending_queue.wait_for_result", "nobody waits for the backend's answer", help);
         }
         if let Some(batch) = &queue.batch
             && batch.max_size > 0
@@ -259,8 +278,53 @@ impl DeliveryConfig {
         if retry.initial_interval.is_zero() {
             report.error("retry_on_failure.initial_interval", "must be more than 0s");
         }
+        if !retry.max_elapsed_time.is_zero() && retry.max_elapsed_time < retry.initial_interval {
+            let message = "is less than initial_interval: a request that fails is given up at once";
+            report.warning_with_help(
+                "retry_on_failure.max_elapsed_time",
+                message,
+                "write 0 for no limit, or a longer time",
+            );
+        }
         if retry.max_interval < retry.initial_interval {
             report.error("retry_on_failure.max_interval", "must not be less than initial_interval");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(change: impl FnOnce(&mut DeliveryConfig)) -> Vec<String> {
+        let (sending_queue, retry_on_failure) = (QueueConfig::default(), RetryConfig::default());
+        let mut config = DeliveryConfig { sending_queue, retry_on_failure, timeout: Duration::ZERO };
+        change(&mut config);
+        let mut report = Report::new();
+        config.validate(&mut report);
+        report.problems().iter().map(|problem| format!("{problem:?}")).collect()
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_said() {
+        assert_eq!(said(|_| ()), [""; 0]);
+        assert_eq!(said(|config| config.sending_queue.wait_for_result = Some(false)), [""; 0]);
+        assert_eq!(said(|config| config.sending_queue.num_consumers = Some(10)), [""; 0]);
+        type Change = fn(&mut DeliveryConfig);
+        let cases: [(Change, &str, &str); 3] = [
+            (|config| config.sending_queue.num_consumers = Some(50), "Warning", "more than 10"),
+            (|config| config.sending_queue.wait_for_result = Some(true), "Error", "nobody waits"),
+            (|config| config.retry_on_failure.max_elapsed_time = Duration::from_secs(4), "Warning", "given up at once"),
+        ];
+        for (change, severity, words) in cases {
+            let said = said(change);
+            assert!(said.len() == 1 && said[0].contains(severity) && said[0].contains(words), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_beyond_the_bounds_counts_as_they_do() {
+        let queue = QueueConfig { num_consumers: Some(50), max_age: Some(Duration::ZERO), ..QueueConfig::default() };
+        assert_eq!((queue.consumers(Signal::Logs), queue.max_age()), (10, None));
     }
 }

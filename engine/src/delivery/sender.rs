@@ -242,7 +242,7 @@ impl<'a> Sender<'a> {
     /// The age at which items of a request are dropped, if there is one. To keep data for longer than the backend takes it would
     /// be to lose it without counting it.
     fn max_age(&self, request: &Request) -> Option<Duration> {
-        let set = self.active.config.sending_queue.max_age.map(|age| age.get());
+        let set = self.active.config.sending_queue.max_age();
         set.into_iter().chain(self.active.exporter.max_age_of(request)).min()
     }
 

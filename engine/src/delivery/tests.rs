@@ -270,7 +270,7 @@ async fn items_too_old_for_the_backend_are_dropped_and_the_fresh_ones_delivered(
 
 #[tokio::test]
 async fn max_age_may_shorten_what_the_backend_accepts_and_never_lengthens_it() {
-    for (set, limit) in [(60, 60), (7200, 3300)] {
+    for (set, limit) in [(60, 60), (7200, 3300), (0, 3300)] {
         let exporter = Scripted { max_age: Some(Duration::from_secs(3300)), ..Scripted::default() };
         let set = Some(crate::config::Duration::from_secs(set));
         let bench = Bench::new(exporter, |config| config.sending_queue.max_age = set);
