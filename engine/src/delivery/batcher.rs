@@ -39,6 +39,23 @@ pub(super) async fn gather(
     first
 }
 
+/// An entry's items, in groups that are no larger than wanted.
+pub(super) fn split(entry: &Entry, mut items: Vec<u32>, config: &BatchConfig) -> Vec<Vec<u32>> {
+    let most = match config.sizer {
+        _ if config.max_size == 0 => return vec![items],
+        BatchSizer::Items => config.max_size,
+        BatchSizer::Bytes => config.max_size.saturating_mul(entry.data.items() as u64) / (entry.bytes() as u64).max(1),
+    };
+    let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
+    let mut groups = Vec::new();
+    while items.len() > most {
+        let rest = items.split_off(most);
+        groups.push(std::mem::replace(&mut items, rest));
+    }
+    groups.push(items);
+    groups
+}
+
 fn size(entry: &Entry, config: &BatchConfig) -> u64 {
     match config.sizer {
         BatchSizer::Items => entry.open_items(),
@@ -112,6 +129,24 @@ mod tests {
         assert!(!gathering.is_finished());
         bench.time.advance(Duration::from_millis(1)).await;
         assert_eq!(gathering.await.unwrap(), [0, 1]);
+    }
+
+    #[test]
+    fn what_is_larger_than_wanted_is_split() {
+        let entry = Entry::new(numbered_logs(0..7, QUEUED), None, QUEUED);
+        let bytes = entry.bytes() as u64;
+        let sizes = |max_size, sizer| {
+            let config = BatchConfig { max_size, sizer, ..BatchConfig::default() };
+            let groups = split(&entry, (0..7).collect(), &config);
+            assert_eq!(groups.concat(), (0..7).collect::<Vec<_>>());
+            groups.iter().map(Vec::len).collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(0, BatchSizer::Items), [7]);
+        assert_eq!(sizes(7, BatchSizer::Items), [7]);
+        assert_eq!(sizes(3, BatchSizer::Items), [3, 3, 1]);
+        assert_eq!(sizes(bytes, BatchSizer::Bytes), [7]);
+        assert_eq!(sizes(bytes / 2, BatchSizer::Bytes), [3, 3, 1]);
+        assert_eq!(sizes(1, BatchSizer::Bytes), [1; 7]);
     }
 
     #[tokio::test]

@@ -64,8 +64,8 @@ pub struct BatchConfig {
     pub flush_timeout: Duration,
     /// Size from which a batch does not wait; counts as `sizer` says.
     pub min_size: u64,
-    /// Size that small batches together do not exceed; 0 means without limit. What a backend takes at once is kept to apart
-    /// from this.
+    /// Size that no request exceeds: small batches together stay below it, and a larger one is split (by `bytes`, as if all of its
+    /// items were alike); 0 means without limit. What a backend takes at once is kept to apart from this.
     pub max_size: u64,
     /// What the sizes count: `items` or `bytes`.
     pub sizer: BatchSizer,

@@ -9,7 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use hornpipe_model::Data;
 use tokio::sync::oneshot;
 
-use super::batcher::gather;
+use super::batcher::{gather, split};
 use super::disk::Command;
 use super::entry::Entry;
 use super::pace::Pace;
@@ -154,16 +154,24 @@ impl Crew<'_> {
         let mut entry = self.prepare(entry).await;
         let all = || (0..u32::try_from(entry.data.items()).unwrap_or(u32::MAX)).collect();
         let items: Vec<u32> = entry.open.take().unwrap_or_else(all);
-        let encoded = self.delivery.encode(self.active, &entry.data, items).await;
-        entry.worst = entry.worst.max(self.delivery.count_dropped(&entry.data, &encoded.dropped));
+        let batch = self.active.config.sending_queue.batch(self.lane.signal);
+        let groups = match batch {
+            Some(config) => split(&entry, items, &config),
+            None => vec![items],
+        };
         let mut patient = Patient::default();
         let mut left = Vec::new();
-        let mut is_settled = encoded.requests.is_empty();
-        for request in encoded.requests {
-            let sent = self.sender.send(&entry, request, is_probe, &mut patient).await;
-            entry.worst = entry.worst.max(sent.worst);
-            is_settled |= sent.is_settled;
-            left.extend(sent.left);
+        let mut is_settled = false;
+        for group in groups {
+            let encoded = self.delivery.encode(self.active, &entry.data, group).await;
+            entry.worst = entry.worst.max(self.delivery.count_dropped(&entry.data, &encoded.dropped));
+            is_settled |= encoded.requests.is_empty();
+            for request in encoded.requests {
+                let sent = self.sender.send(&entry, request, is_probe, &mut patient).await;
+                entry.worst = entry.worst.max(sent.worst);
+                is_settled |= sent.is_settled;
+                left.extend(sent.left);
+            }
         }
         self.ward.leave(patient);
         let is_open = !left.is_empty();
