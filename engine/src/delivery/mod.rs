@@ -402,7 +402,8 @@ impl Delivery {
         let aside: usize = self.lanes().into_iter().map(|lane| lane.aside.load(Ordering::Relaxed)).sum();
         if self.gauges.set_aside.get() != aside as u64 {
             self.gauges.set_aside.set(aside as u64);
-            let text = format!("{aside} batches fail alone and are tried apart from the queue");
+            let fail = if aside == 1 { "batch fails alone and is" } else { "batches fail alone and are" };
+            let text = format!("{aside} {fail} tried apart from the queue");
             self.telemetry.set_fact(SET_ASIDE_FACT, if aside > 0 { text } else { String::new() });
         }
     }

@@ -79,16 +79,19 @@ impl Ward {
         self.probe_wanted.load(Ordering::Acquire)
     }
 
-    /// The try succeeded: what is stuck is set aside, where there is room for it.
-    pub fn probe_succeeded(&self) {
+    /// The try succeeded: what is stuck is set aside, where there is room for it; how many entries that are.
+    pub fn probe_succeeded(&self) -> usize {
         let mut state = self.lock();
+        let mut moved = 0;
         if state.aside + state.stuck <= MOST_ASIDE {
-            state.aside += std::mem::take(&mut state.stuck);
+            moved = std::mem::take(&mut state.stuck);
+            state.aside += moved;
             state.rounds += 1;
         }
         drop(state);
         self.changed.notify_one();
         self.released.notify_waiters();
+        moved
     }
 
     /// An entry has ended, or goes back into the queue.
@@ -120,7 +123,7 @@ mod tests {
         ward.stick(&mut patient, true);
         assert_eq!((ward.numbers(), ward.is_aside(&patient)), ((1, 0), false));
         assert!(ward.take_probe() && !ward.take_probe());
-        ward.probe_succeeded();
+        assert_eq!(ward.probe_succeeded(), 1);
         assert_eq!((ward.numbers(), ward.is_aside(&patient)), ((0, 1), true));
         ward.stick(&mut patient, true);
         assert!(!ward.wants_probe(), "it holds nobody up any more");

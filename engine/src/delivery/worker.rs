@@ -211,7 +211,16 @@ impl Crew<'_> {
     /// Settles what is done with an entry; what is open goes back later, in order.
     fn land(&self, landed: Landed, returned: &mut Vec<Landed>) {
         if landed.probe_succeeded {
-            self.ward.probe_succeeded();
+            let moved = self.ward.probe_succeeded();
+            if moved > 0 {
+                let (exporter, signal) = (self.delivery.id(), self.lane.signal.as_str());
+                tracing::warn!(
+                    exporter,
+                    signal,
+                    batches = moved,
+                    "set aside: the backend takes others, and refuses what failed so often"
+                );
+            }
         }
         self.lane.aside.store(self.ward.numbers().1, Ordering::Relaxed);
         self.delivery.show_queue();

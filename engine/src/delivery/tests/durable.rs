@@ -302,7 +302,8 @@ async fn max_elapsed_time_takes_nothing_from_the_disk() {
         });
         life.until("the disk takes it", |life| life.delivery.logs.queue.takes() == is_kept).await;
         drop(life.offer(0..3).await);
-        life.until("it was tried", |life| life.backend.attempts.load(Ordering::Relaxed) > if is_kept { 3 } else { 0 }).await;
+        life.until("it was tried", |life| life.backend.attempts.load(Ordering::Relaxed) > if is_kept { 3 } else { 0 })
+            .await;
         life.until("it stays or goes", |life| (life.counters().held.get() == 3) == is_kept).await;
         assert_eq!(life.counters().dropped_for(reason::RETRIES_EXHAUSTED), if is_kept { 0 } else { 3 });
         life.backend.set_down(false);
@@ -432,7 +433,7 @@ async fn what_fails_alone_is_set_aside_and_holds_nobody_up() {
         }
         life.until("the others are delivered", |life| life.backend.taken() == [0, 1, 3, 4, 5]).await;
         assert_eq!(life.delivery.gauges.set_aside.get(), 1);
-        assert!(life.telemetry.facts()[SET_ASIDE_FACT].starts_with("1 batches"), "{:?}", life.telemetry.facts());
+        assert!(life.telemetry.facts()[SET_ASIDE_FACT].starts_with("1 batch "), "{:?}", life.telemetry.facts());
         // In an hour it is tried as often as the longest interval allows.
         let before = life.backend.attempts.load(Ordering::Relaxed);
         for _ in 0..360 {
