@@ -22,7 +22,7 @@ pub(crate) fn resolve(config: &OtlpConfig, protocol: Protocol, variables: Variab
         Signal::Logs => ("logs_endpoint", &config.logs_endpoint),
     };
     let is_insecure = config.tls.insecure;
-    if let Some(text) = own {
+    if let Some(text) = own.as_deref().filter(|text| !text.is_empty()) {
         return parse(text, protocol, is_insecure).map_err(|why| Problem::new(option, why));
     }
     if let Some(text) = config.endpoint.as_deref().filter(|text| !text.is_empty()) {

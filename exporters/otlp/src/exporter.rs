@@ -46,7 +46,7 @@ impl OtlpExporter {
     /// # Errors
     /// TLS settings that cannot be used, such as an unreadable file.
     pub(crate) fn new(settings: Settings, context: BuildContext) -> Result<Self, BuildError> {
-        let Settings { metrics, logs, keepalive, temporality, limits, delivery } = settings;
+        let Settings { metrics, logs, keepalive, temporality, limits, delivery, .. } = settings;
         let clock = context.clock;
         let to_metrics = Transport::new(&metrics, &keepalive, &clock)?;
         // Both signals share a connection where they go to one backend.

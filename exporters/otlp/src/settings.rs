@@ -13,7 +13,7 @@ use crate::admission::Limits;
 use crate::config::{Keepalive, OtlpConfig, Protocol, TemporalityPreference};
 use crate::endpoint;
 use crate::headers::{self, Headers};
-use crate::variables::{self, Variables, variable};
+use crate::variables::{self, Variable, Variables, variable};
 
 /// Something about an option that the operator has to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) temporality: Temporality,
     pub(crate) limits: Limits,
     pub(crate) delivery: DeliveryConfig,
+    /// What the environment asks for and does not get.
+    pub(crate) ungranted: Option<Problem>,
 }
 
 impl Settings {
@@ -89,6 +91,7 @@ impl Settings {
             temporality,
             limits: Limits { max_streams: config.max_streams, max_size: config.max_size },
             delivery: config.delivery_within(timeout),
+            ungranted: histograms(environment),
             metrics,
             logs,
         })
@@ -96,7 +99,7 @@ impl Settings {
 
     /// What can be used, but probably does not do what was meant.
     pub(crate) fn warnings(&self) -> Vec<Problem> {
-        let mut warnings = Vec::new();
+        let mut warnings = Vec::from_iter(self.ungranted.clone());
         let to_datadog = |destination: &Destination| endpoint::is_datadog_intake(destination.endpoint.host());
         if to_datadog(&self.metrics) && self.temporality != Temporality::Delta {
             let message = "Datadog's OTLP intake refuses cumulative sums and histograms: set `temporality: delta`";
@@ -181,6 +184,18 @@ fn temporality(config: &OtlpConfig, environment: &dyn Environment) -> Result<Tem
             Err(Problem::new("temporality", message))
         }
     }
+}
+
+/// What is to be said where another kind of histogram is asked for than we send.
+fn histograms(environment: &dyn Environment) -> Option<Problem> {
+    let found = variable(environment, "max_size", variables::HISTOGRAMS.to_owned()).transpose()?;
+    let is_granted = |found: Variable| found.value.eq_ignore_ascii_case("base2_exponential_bucket_histogram");
+    let message = format!(
+        "{} asks for another kind of histogram: distributions are always sent as exponential ones, which keep the percentiles of \
+         any value and need no list of buckets",
+        variables::HISTOGRAMS
+    );
+    (!found.is_ok_and(is_granted)).then(|| Problem::new("max_size", message))
 }
 
 fn compression(config: &OtlpConfig, protocol: Protocol, variables: Variables<'_>) -> Result<Compression, Problem> {

@@ -18,8 +18,11 @@ pub(crate) const CERTIFICATE: &str = "CERTIFICATE";
 pub(crate) const CLIENT_CERTIFICATE: &str = "CLIENT_CERTIFICATE";
 pub(crate) const CLIENT_KEY: &str = "CLIENT_KEY";
 
-/// The one variable that is for metrics alone.
+/// A variable that is for metrics alone.
 pub(crate) const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+
+/// Another one, which asks for what is not done.
+pub(crate) const HISTOGRAMS: &str = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
 
 /// The variables as one signal sees them.
 #[derive(Clone, Copy)]

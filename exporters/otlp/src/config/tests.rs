@@ -105,6 +105,11 @@ fn each_signal_has_an_endpoint_of_its_own() {
         ("{endpoint: 'http://set:1'}", &[ALL, METRICS, LOGS], ("http://set:1/v1/metrics", "http://set:1/v1/logs")),
         ("{logs_endpoint: 'http://set:1/x'}", &[ALL, LOGS], ("http://all:1/base/v1/metrics", "http://set:1/x")),
         ("{metrics_endpoint: 'http://set:1/x'}", &[LOGS], ("http://set:1/x", "http://l:1/own")),
+        (
+            "{endpoint: '', metrics_endpoint: '', logs_endpoint: ''}",
+            &[METRICS, LOGS],
+            ("http://m:1/own", "http://l:1/own"),
+        ),
     ];
     for (yaml, variables, (metrics, logs)) in cases {
         assert_eq!(endpoints(&http(yaml), variables), (metrics.to_owned(), logs.to_owned()), "{yaml} {variables:?}");
@@ -284,6 +289,18 @@ fn queue_and_retry_options_are_checked_too() {
     let found = found(&config, &environment(&[]));
     let options: Vec<_> = found.iter().map(|(_, option, _)| option.as_str()).collect();
     assert_eq!(options, ["sending_queue.max_bytes", "retry_on_failure.multiplier"]);
+}
+
+#[test]
+fn another_kind_of_histogram_is_not_sent_and_that_is_said() {
+    for (value, is_said) in
+        [("explicit_bucket_histogram", true), ("base2_exponential_bucket_histogram", false), ("", false)]
+    {
+        let settings = resolved(&OtlpConfig::default(), &environment(&[(variables::HISTOGRAMS, value)]));
+        let warnings = settings.warnings();
+        assert_eq!(warnings.len(), usize::from(is_said), "{value}: {warnings:?}");
+        assert!(warnings.iter().all(|warning| warning.message.contains(variables::HISTOGRAMS)));
+    }
 }
 
 #[test]
