@@ -33,6 +33,10 @@ const UNREADABLE: &str = ".unreadable";
 /// Records that are kept for a look because this release cannot read them; more are only counted.
 const MOST_UNREADABLE: usize = 64;
 
+/// What a disk is tried with, again and again up to as much as this.
+const PROBE_BLOCK: [u8; 4096] = [0; 4096];
+const MOST_PROBED: u64 = 4 << 20;
+
 /// Records on disk.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -57,6 +61,8 @@ pub(crate) struct Store {
     committed: u64,
     /// A file was made and its entry is perhaps not on the disk.
     directory_changed: bool,
+    /// Bytes that the disk did not take when it was asked last.
+    refused: u64,
     buffer: Vec<u8>,
 }
 
@@ -142,6 +148,7 @@ impl Store {
             position_changed: false,
             committed: 0,
             directory_changed: false,
+            refused: 0,
             buffer: Vec::new(),
         };
         let mut found: Vec<(u64, u64)> = store.files.list(directory)?.into_iter().filter_map(segment_of).collect();
@@ -217,6 +224,7 @@ impl Store {
         let items = u32::try_from(items).unwrap_or(u32::MAX);
         let written = segment::seal_record(&mut buffer, sequence, items)
             .and_then(|()| self.write(&buffer, sequence, u64::from(items), given));
+        self.refused = if written.is_err() { buffer.len() as u64 } else { 0 };
         // Room for one large record is not kept for ever.
         buffer.shrink_to(1 << 20);
         self.buffer = buffer;
@@ -290,17 +298,21 @@ impl Store {
         let (Some(writer), Some(segment)) = (self.writer.take(), self.segments.back_mut()) else { return };
         // A disk that does not even cut the file leaves records that are sent again after a restart.
         let _ = writer.file.set_length(writer.safe);
+        self.refused += segment.length.saturating_sub(writer.safe);
         segment.length = writer.safe;
         segment.unread.subtract(writer.unread_since);
         self.tidy();
     }
 
-    /// Whether the disk takes anything; to be asked after an error.
+    /// Whether the disk takes as much as it refused last; to be asked after an error. One that has room for a few bytes, and for no
+    /// record, would be taken for well again and again.
     pub fn probe(&self) -> io::Result<()> {
         self.files.make_directory(&self.directory)?;
         let path = self.directory.join("probe");
         let file = self.files.create(&path)?;
-        let written = file.write_at(&[0; header::LENGTH], 0).and_then(|()| file.sync());
+        let blocks = self.refused.min(MOST_PROBED).div_ceil(PROBE_BLOCK.len() as u64).max(1);
+        let mut offsets = (0..blocks).map(|block| block * PROBE_BLOCK.len() as u64);
+        let written = offsets.try_for_each(|offset| file.write_at(&PROBE_BLOCK, offset)).and_then(|()| file.sync());
         self.files.remove(&path).and(written)
     }
 

@@ -22,6 +22,8 @@ struct State {
     /// The change from which on all fail.
     fails_from: Option<usize>,
     fails_to_write: bool,
+    /// Files cannot grow beyond it.
+    longest: Option<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +70,11 @@ impl FakeDisk {
     /// Lets nothing be written, as a full disk does; or everything again.
     pub fn fill_up(&self, is_full: bool) {
         self.lock().fails_to_write = is_full;
+    }
+
+    /// Lets no file grow beyond a length, as a disk does that is nearly full; or every file.
+    pub fn limit(&self, longest: Option<usize>) {
+        self.lock().longest = longest;
     }
 
     /// The machine loses power: of what was not brought to the disk, some is there and some is not, and a write may be cut
@@ -184,6 +191,11 @@ impl Open {
     fn change(&self, change: Change) -> io::Result<()> {
         let mut state = self.disk.lock();
         state.change()?;
+        if let (Change::Write(offset, written), Some(longest)) = (&change, state.longest)
+            && *offset as usize + written.len() > longest
+        {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let file = &mut state.files[self.file];
         change.apply(&mut file.bytes);
         file.since.push(change);

@@ -192,6 +192,21 @@ fn an_error_gives_up_what_was_not_committed_and_the_store_goes_on() {
     assert_eq!(read_all(&mut store).0, [1, 3]);
 }
 
+#[test]
+fn a_disk_is_well_once_it_takes_as_much_as_it_refused() {
+    let disk = FakeDisk::default();
+    let (mut store, _) = Store::open(Arc::new(disk.clone()), Path::new(DIRECTORY), 1 << 20, 1).unwrap();
+    let record = |buffer: &mut Vec<u8>| buffer.resize(buffer.len() + 10_000, 1);
+    disk.limit(Some(8192));
+    assert!(store.append(1, 1, false, record).is_err());
+    store.abandon();
+    assert!(store.probe().is_err());
+    disk.limit(Some(16_384));
+    store.probe().unwrap();
+    store.append(2, 1, false, record).unwrap();
+    store.commit().unwrap();
+}
+
 /// Opening reads a last word per closed segment, and headers of the one that was being written.
 #[test]
 fn a_gigabyte_opens_without_reading_it() {
