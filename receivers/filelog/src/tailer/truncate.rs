@@ -44,7 +44,10 @@ impl Tailer {
             return;
         }
         self.counts.lost_bytes += lost;
-        self.notes.push(Note::Truncated { path, lost, copy: None });
+        // One that was read to its end and then done away with is no news.
+        if lost > 0 || self.by_key.contains_key(&old.key) {
+            self.notes.push(Note::Truncated { path, lost, copy: None });
+        }
         self.push_ended(old);
         self.flush(id);
     }
@@ -158,14 +161,18 @@ impl Tailer {
 /// under another, or has other content in the same place, which is no truncation. One that was truncated first and renamed then
 /// is still a log.
 fn is_overwritten(tail: &Tail) -> bool {
-    let has_its_name = || fs::metadata(&tail.path).is_ok_and(|metadata| Meta::from(&metadata).key == tail.key);
-    let is_renamed = tail.left.is_some() || !has_its_name();
     let size = tail.handle.as_ref().and_then(|handle| handle.meta().ok()).map(|meta| meta.look.size);
-    is_renamed && (tail.was_read_left || size.is_some_and(|size| size >= tail.size.max(1)))
+    is_renamed(tail) && (tail.was_read_left || size.is_some_and(|size| size >= tail.size.max(1)))
+}
+
+/// True where a content's file has not the name any more that we know.
+fn is_renamed(tail: &Tail) -> bool {
+    let has_its_name = || fs::metadata(&tail.path).is_ok_and(|metadata| Meta::from(&metadata).key == tail.key);
+    tail.left.is_some() || !has_its_name()
 }
 
 /// The name that a content's file has now, as far as that can be told.
 fn name_of(tail: &Tail) -> PathBuf {
     let now = || names_of(&tail.path, tail.key.inode).into_iter().next();
-    if tail.left.is_some() { now().unwrap_or_else(|| tail.path.clone()) } else { tail.path.clone() }
+    is_renamed(tail).then(now).flatten().unwrap_or_else(|| tail.path.clone())
 }
