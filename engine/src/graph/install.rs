@@ -154,7 +154,7 @@ impl RunningGraph {
         let outputs = Outputs { metrics: output(Signal::Metrics), logs: output(Signal::Logs) };
         let (stop, stopped) = Shutdown::new();
         let (telemetry, sockets) = (Arc::clone(&new.context.telemetry), new.context.sockets.clone());
-        let running = supervise::run(new, outputs.clone(), stopped.clone());
+        let running = supervise::run(new, outputs.clone(), stopped);
         let task = match predecessor {
             None => tokio::spawn(running),
             Some(predecessor) => {
@@ -162,10 +162,8 @@ impl RunningGraph {
                 retired.receivers.push(predecessor);
                 retired.successors.push(gate);
                 tokio::spawn(async move {
-                    tokio::select! {
-                        () = open.requested() => {}
-                        () = stopped.requested() => {}
-                    }
+                    // Also at a stop: both at once would end windows at the same second, of which a backend keeps one.
+                    open.requested().await;
                     running.await;
                 })
             }

@@ -56,6 +56,8 @@ fn names(data: &Data) -> Vec<String> {
 struct Source {
     batches: Vec<Data>,
     last: Option<Data>,
+    /// Takes its time at shutdown.
+    lingers: bool,
     outcomes: Shared<Vec<Outcome>>,
     panics: Arc<AtomicUsize>,
 }
@@ -98,6 +100,11 @@ impl Receiver for RunningSource {
             }
         }
         shutdown.requested().await;
+        if self.0.lingers {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        }
         if let Some(last) = &self.0.last {
             open.push(self.send(&outputs, last).await);
         }
@@ -579,6 +586,24 @@ async fn what_a_reload_takes_away_is_flushed_first() {
     running.until("the flush", || removed.names() == ["held"]).await;
     running.stop().await;
     assert_eq!(kept.names(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_receiver_waits_for_its_predecessor_also_where_a_stop_follows_at_once() {
+    let sink = Sink::default();
+    let setup = |name, text: &str| {
+        let source = Source { last: Some(metrics(name)), lingers: name == "old", ..Source::default() };
+        Setup::new().exporter("sink", &sink).with_settings(text).receiver("source", &source).pipeline(
+            "metrics",
+            &["source"],
+            &[],
+            &["sink"],
+        )
+    };
+    let mut running = setup("old", "before").start();
+    running.graph.reload(setup("new", "after").plan, Duration::from_secs(8)).unwrap();
+    running.stop().await;
+    assert_eq!(sink.names(), ["old", "new"]);
 }
 
 #[tokio::test]
