@@ -87,7 +87,32 @@ fn copy(buffer: &mut [u8], end: usize, text: &[u8], length: usize) {
     }
 }
 
+/// A bit for each byte that is to be escaped, the lowest for the first. The processor has an instruction that gathers sixteen of
+/// them; without it a traceback takes a tenth longer to encode.
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)] // The one place in this crate.
+#[inline(always)]
+fn marks(block: &[u8; BLOCK]) -> u64 {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+    };
+
+    let sixteen = |bytes: &[u8; 16]| {
+        // SAFETY: every x86-64 processor has SSE2, whose instructions these are. The load is of the sixteen bytes that are lent, and
+        // needs no alignment; the others take values.
+        unsafe {
+            let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
+            let is = |byte: u8| _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte as i8));
+            let is_control = _mm_cmpeq_epi8(bytes, _mm_min_epu8(bytes, _mm_set1_epi8(0x1f)));
+            _mm_movemask_epi8(_mm_or_si128(is_control, _mm_or_si128(is(b'"'), is(b'\\')))) as u64
+        }
+    };
+    let parts = block.as_chunks::<16>().0.iter().enumerate();
+    parts.fold(0, |marks, (index, bytes)| marks | sixteen(bytes) << (16 * index))
+}
+
 /// A bit for each byte that is to be escaped, the lowest for the first.
+#[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
 fn marks(block: &[u8; BLOCK]) -> u64 {
     /// Moves the lowest bits of eight bytes into the top byte, in order.
