@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -11,9 +11,10 @@ use clap::ValueEnum;
 
 use crate::backend::Backend;
 use crate::corpus::Corpus;
+use crate::gunicorn::{DATAGRAMS_A_REQUEST, Gunicorn};
 use crate::load::{Load, Packing, Recipe};
 use crate::process::{Memory, Process};
-use crate::send::{Sender, Target};
+use crate::send::{Pace, Sender, Target};
 use crate::subject::{Subject, Task};
 
 const SEED: u64 = 8_125;
@@ -30,12 +31,16 @@ const HALVINGS: u32 = 5;
 /// What is sent, to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Workload {
-    /// UDP, one Gunicorn line a datagram.
+    /// A real Gunicorn, as fast as it answers.
+    Gunicorn,
+    /// UDP, one Gunicorn line a datagram, evenly spaced.
     Single,
     /// The same at a fifth of the rate.
     SingleSlow,
     /// The same at twice the rate.
     SingleFast,
+    /// UDP, one Gunicorn line a datagram, all of a millisecond back to back.
+    SingleBursts,
     /// UDP, Gunicorn lines in 1,432 bytes.
     Packed,
     /// UDP, heavy lines in 1,432 bytes.
@@ -90,8 +95,9 @@ struct Shape {
     title: &'static str,
     is_unix: bool,
     recipe: Recipe,
-    /// Lines a second.
+    /// Lines a second; 0 where they are not ours to pace.
     rate: u64,
+    pace: fn(u64) -> Pace,
 }
 
 impl Workload {
@@ -102,9 +108,13 @@ impl Workload {
         let local = |recipe| Recipe { packing: Packing::Local, ..recipe };
         let single = Recipe { packing: Packing::Single, ..gunicorn };
         let (title, is_unix, recipe, rate) = match self {
+            Workload::Gunicorn => ("UDP, a real Gunicorn that answers as fast as it can", false, single, 0),
             Workload::Single => ("UDP, one gunicorn line a datagram", false, single, 50_000),
             Workload::SingleSlow => ("UDP, one gunicorn line a datagram", false, single, 10_000),
             Workload::SingleFast => ("UDP, one gunicorn line a datagram", false, single, 100_000),
+            Workload::SingleBursts => {
+                ("UDP, one gunicorn line a datagram, in bursts a millisecond apart", false, single, 50_000)
+            }
             Workload::Backends => ("UDP, one gunicorn line a datagram, on to datadog and otlp", false, single, 30_000),
             Workload::Packed => ("UDP, 1,432 B, gunicorn", false, gunicorn, 200_000),
             Workload::PackedHeavy => ("UDP, 1,432 B, heavy", false, heavy, 100_000),
@@ -124,7 +134,10 @@ impl Workload {
             ),
             Workload::Idle => ("idle", false, gunicorn, 0),
         };
-        Shape { title, is_unix, recipe, rate }
+        // Packed and many series: as from clients that collect what they send.
+        let is_spaced =
+            matches!(self, Workload::Single | Workload::SingleSlow | Workload::SingleFast | Workload::Backends);
+        Shape { title, is_unix, recipe, rate, pace: if is_spaced { Pace::Spaced } else { Pace::Bursts } }
     }
 
     fn is_about_memory(self) -> bool {
@@ -233,51 +246,83 @@ fn measure(
     if sends_on && !matches!(subject, Subject::Sink | Subject::Hornpipe) {
         return Err("not measured here".to_owned());
     }
-    let rate = if plan.flat_out { None } else { Some(lines_a_second) };
+    let pace = if plan.flat_out { Pace::FlatOut } else { (shape.pace)(lines_a_second) };
     let run = || {
         let target = free_target(shape.is_unix, directory)?;
         let backends = if sends_on { vec![Backend::start()?, Backend::start()?] } else { Vec::new() };
         let task = Task { target: &target, interval, directory, backends: &backends };
         let command = &mut subject.command(program, &task)?;
         let process = Process::start(command, Some(&target), &directory.join("program.log"))?;
-        let figures = feed(&process, &Load::new(&recipe), &target, lines_a_second * seconds, rate, seconds)?;
+        let span = Duration::from_secs(seconds);
+        let figures = match (workload, &target) {
+            (Workload::Idle, _) => rest(&process, span)?,
+            (Workload::Gunicorn, Target::Udp(address)) => serve(&process, *address, directory, span)?,
+            _ => Figures {
+                rate: lines_a_second,
+                ..feed(&process, &Load::new(&recipe), &target, lines_a_second * seconds, pace)?
+            },
+        };
         let log = process.stop()?;
         if subject == Subject::Hornpipe && backends.iter().any(|backend| backend.requests() == 0) {
             return Err(io::Error::other(format!("a backend got nothing: {log}")));
         }
-        Ok(Figures { rate: lines_a_second, ..figures })
+        Ok(figures)
     };
     run().map_err(|error: io::Error| error.to_string())
 }
 
+/// What a program uses between two looks at it.
+struct Meter<'a> {
+    process: &'a Process,
+    cpu: Duration,
+    readers: Duration,
+    drops: u64,
+}
+
+impl<'a> Meter<'a> {
+    fn start(process: &'a Process) -> io::Result<Self> {
+        process.wait_for_rest()?;
+        let (cpu, readers) = (process.cpu_time()?, process.cpu_time_of(READER)?);
+        Ok(Meter { process, cpu, readers, drops: process.kernel_drops() })
+    }
+
+    /// What it used for each of so many lines, in so many datagrams, once it has read them.
+    fn figures(&self, lines: u64, datagrams: u64) -> io::Result<Figures> {
+        self.process.wait_for_rest()?;
+        let cpu = (self.process.cpu_time()? - self.cpu).as_nanos() as f64;
+        let readers = (self.process.cpu_time_of(READER)? - self.readers).as_nanos() as f64;
+        let loss = (self.process.kernel_drops() - self.drops) as f64 / datagrams as f64;
+        let received = lines as f64 * (1.0 - loss);
+        let memory = self.process.memory()?;
+        Ok(Figures { cpu: cpu / received, readers: readers / received, rate: 0, loss, memory })
+    }
+}
+
+/// Nothing is sent.
+fn rest(process: &Process, span: Duration) -> io::Result<Figures> {
+    let meter = Meter::start(process)?;
+    thread::sleep(span);
+    let cpu = (process.cpu_time()? - meter.cpu).as_nanos() as f64 / span.as_secs_f64();
+    Ok(Figures { cpu, memory: process.memory()?, ..Figures::default() })
+}
+
 /// Makes the series known, then sends and measures.
-fn feed(
-    process: &Process,
-    load: &Load,
-    target: &Target,
-    lines: u64,
-    rate: Option<u64>,
-    seconds: u64,
-) -> io::Result<Figures> {
+fn feed(process: &Process, load: &Load, target: &Target, lines: u64, pace: Pace) -> io::Result<Figures> {
     let mut sender = Sender::connect(target)?;
-    if lines > 0 {
-        sender.send(load, load.lines() as u64, Some(WARM_UP_RATE))?;
-    }
-    process.wait_for_rest()?;
-    let (cpu, drops, datagrams) = (process.cpu_time()?, process.kernel_drops(), sender.datagrams());
-    let readers = process.cpu_time_of(READER)?;
-    if lines == 0 {
-        thread::sleep(Duration::from_secs(seconds));
-        let cpu = (process.cpu_time()? - cpu).as_nanos() as f64 / seconds as f64;
-        return Ok(Figures { cpu, memory: process.memory()?, ..Figures::default() });
-    }
-    let lines = sender.send(load, lines, rate)?;
-    process.wait_for_rest()?;
-    let cpu = (process.cpu_time()? - cpu).as_nanos() as f64;
-    let readers = (process.cpu_time_of(READER)? - readers).as_nanos() as f64;
-    let loss = (process.kernel_drops() - drops) as f64 / (sender.datagrams() - datagrams) as f64;
-    let received = lines as f64 * (1.0 - loss);
-    Ok(Figures { cpu: cpu / received, readers: readers / received, rate: 0, loss, memory: process.memory()? })
+    sender.send(load, load.lines() as u64, Pace::Bursts(WARM_UP_RATE))?;
+    let (meter, datagrams) = (Meter::start(process)?, sender.datagrams());
+    let lines = sender.send(load, lines, pace)?;
+    meter.figures(lines, sender.datagrams() - datagrams)
+}
+
+/// Measures while a Gunicorn that sends there serves requests. What it sends besides, its number of workers, is not counted.
+fn serve(process: &Process, statsd: SocketAddr, directory: &Path, span: Duration) -> io::Result<Figures> {
+    let gunicorn = Gunicorn::start(statsd, directory)?;
+    let meter = Meter::start(process)?;
+    let lines = gunicorn.drive(span)? * DATAGRAMS_A_REQUEST;
+    let figures = meter.figures(lines, lines)?;
+    gunicorn.stop()?;
+    Ok(Figures { rate: (lines as f64 / span.as_secs_f64()) as u64, ..figures })
 }
 
 fn free_target(is_unix: bool, directory: &Path) -> io::Result<Target> {
@@ -292,7 +337,7 @@ fn medians(runs: &[Figures]) -> Figures {
     Figures {
         cpu: of(|run| run.cpu),
         readers: of(|run| run.readers),
-        rate: runs.first().map_or(0, |run| run.rate),
+        rate: of(|run| run.rate as f64) as u64,
         loss: of(|run| run.loss),
         memory: Memory { resident: of(|run| run.memory.resident), peak: of(|run| run.memory.peak) },
     }

@@ -10,7 +10,7 @@ mod cli {
     use hornpipe_bench::corpus::Corpus;
     use hornpipe_bench::load::{Load, Packing, Recipe};
     use hornpipe_bench::logs;
-    use hornpipe_bench::send::{Sender, Target};
+    use hornpipe_bench::send::{Pace, Sender, Target};
     use hornpipe_bench::sink;
     use hornpipe_bench::subject::Subject;
 
@@ -86,9 +86,12 @@ mod cli {
         /// How many lines to send at least; the last datagram is sent whole.
         #[arg(long, default_value_t = 1_000_000)]
         lines: u64,
-        /// Lines a second; flat out without it.
+        /// Lines a second, in bursts a millisecond apart; flat out without it.
         #[arg(long)]
         rate: Option<u64>,
+        /// Sends datagrams evenly spaced instead of in bursts. Takes a whole processor.
+        #[arg(long, requires = "rate")]
+        spaced: bool,
         /// The same seed gives the same lines.
         #[arg(long, default_value_t = 1)]
         seed: u64,
@@ -154,7 +157,12 @@ mod cli {
             seed: options.seed,
         });
         let mut sender = Sender::connect(&options.target)?;
-        let lines = sender.send(&load, options.lines, options.rate)?;
+        let pace = match options.rate {
+            None => Pace::FlatOut,
+            Some(rate) if options.spaced => Pace::Spaced(rate),
+            Some(rate) => Pace::Bursts(rate),
+        };
+        let lines = sender.send(&load, options.lines, pace)?;
         let sums = load.sums(sender.datagrams());
         if options.sums {
             for (series, sum) in load.series().iter().zip(&sums) {

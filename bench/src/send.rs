@@ -1,5 +1,6 @@
 //! Sends a load.
 
+use std::hint;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,8 +12,20 @@ use std::time::{Duration, Instant};
 use crate::load::Load;
 use crate::sys;
 
-/// How often a sender at a fixed rate sends what is due.
+/// How often a sender of bursts sends what is due.
 const TICK: Duration = Duration::from_millis(1);
+
+/// When datagrams go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As fast as it goes.
+    FlatOut,
+    /// So many lines a second: what is due goes back to back each millisecond, as from a client that collects.
+    Bursts(u64),
+    /// So many lines a second, datagram by datagram and evenly spaced, as from many clients that send what happens at once. Takes
+    /// a whole processor.
+    Spaced(u64),
+}
 
 /// Where datagrams go, or come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,23 +82,27 @@ impl Sender {
         self.sent
     }
 
-    /// Sends at least so many lines, in whole datagrams, at `rate` lines a second or flat out; how many they were.
+    /// Sends at least so many lines, in whole datagrams; how many they were.
     ///
     /// # Errors
     /// The system's.
-    pub fn send(&mut self, load: &Load, lines: u64, rate: Option<u64>) -> io::Result<u64> {
+    pub fn send(&mut self, load: &Load, lines: u64, pace: Pace) -> io::Result<u64> {
         let start = Instant::now();
         let mut gone = 0;
         while gone < lines {
-            let due = match rate {
-                None => lines,
-                Some(rate) => lines.min((start.elapsed().as_secs_f64() * rate as f64) as u64),
+            let due = match pace {
+                Pace::FlatOut => lines,
+                Pace::Bursts(rate) | Pace::Spaced(rate) => {
+                    lines.min((start.elapsed().as_secs_f64() * rate as f64) as u64)
+                }
             };
             while gone < due {
-                gone += self.send_some(load, due - gone)?;
+                let at_once = if matches!(pace, Pace::Spaced(_)) { 1 } else { due - gone };
+                gone += self.send_some(load, at_once)?;
             }
-            if gone < lines {
-                thread::sleep(TICK);
+            match pace {
+                Pace::Bursts(_) if gone < lines => thread::sleep(TICK),
+                _ => hint::spin_loop(),
             }
         }
         Ok(gone)
@@ -119,25 +136,27 @@ mod tests {
 
     #[test]
     fn what_arrives_is_the_load_in_its_order() {
-        let path = std::env::temp_dir().join(format!("hornpipe-bench-{}.sock", std::process::id()));
-        let listener = UnixDatagram::bind(&path).unwrap();
         let recipe = Recipe { corpus: Corpus::Gunicorn, packing: Packing::Local, contexts: 10, tags: true, seed: 3 };
         let load = Load::new(&recipe);
-        let mut sender = Sender::connect(&Target::Unix(path.clone())).unwrap();
-        thread::scope(|scope| {
-            let sending = scope.spawn(|| sender.send(&load, 20_000, Some(1_000_000)).unwrap());
-            let (mut lines, mut number) = (0, 0);
-            let mut buffer = [0; 10_000];
-            while lines < 20_000 {
-                let length = listener.recv(&mut buffer).unwrap();
-                assert_eq!(&buffer[..length], load.datagram(number).0);
-                lines += load.datagram(number).1 as u64;
-                number += 1;
-            }
-            assert_eq!(sending.join().unwrap(), lines);
-        });
-        assert_eq!(load.sums(sender.datagrams()).iter().map(|sum| sum.lines).sum::<u64>() / 20_000, 1);
-        std::fs::remove_file(path).unwrap();
+        for pace in [Pace::FlatOut, Pace::Bursts(1_000_000), Pace::Spaced(1_000_000)] {
+            let path = std::env::temp_dir().join(format!("hornpipe-bench-{}.sock", std::process::id()));
+            let listener = UnixDatagram::bind(&path).unwrap();
+            let mut sender = Sender::connect(&Target::Unix(path.clone())).unwrap();
+            thread::scope(|scope| {
+                let sending = scope.spawn(|| sender.send(&load, 20_000, pace).unwrap());
+                let (mut lines, mut number) = (0, 0);
+                let mut buffer = [0; 10_000];
+                while lines < 20_000 {
+                    let length = listener.recv(&mut buffer).unwrap();
+                    assert_eq!(&buffer[..length], load.datagram(number).0);
+                    lines += load.datagram(number).1 as u64;
+                    number += 1;
+                }
+                assert_eq!(sending.join().unwrap(), lines);
+            });
+            assert_eq!(load.sums(sender.datagrams()).iter().map(|sum| sum.lines).sum::<u64>() / 20_000, 1);
+            std::fs::remove_file(path).unwrap();
+        }
     }
 
     #[test]

@@ -146,7 +146,8 @@ pub fn otelcol_command(program: &Path, config: &Path) -> Command {
     command
 }
 
-fn on_path(name: &str) -> Option<PathBuf> {
+/// A program on the `PATH`.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 

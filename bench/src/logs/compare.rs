@@ -20,7 +20,7 @@ use crate::compare::median;
 use crate::corpus::Corpus;
 use crate::load::{Load, Packing, Recipe};
 use crate::process::{Memory, Process};
-use crate::send::{Sender, Target};
+use crate::send::{Pace, Sender, Target};
 use crate::subject::Subject;
 
 const SEED: u64 = 134;
@@ -366,7 +366,7 @@ fn joined<T>(thread: thread::ScopedJoinHandle<'_, io::Result<T>>) -> io::Result<
 fn send_statsd(address: SocketAddr, span: Duration) -> io::Result<()> {
     let recipe = Recipe { corpus: Corpus::Gunicorn, packing: Packing::Single, contexts: 1_000, tags: true, seed: SEED };
     let mut sender = Sender::connect(&Target::Udp(address))?;
-    sender.send(&Load::new(&recipe), STEADY_DATAGRAMS * span.as_secs(), Some(STEADY_DATAGRAMS))?;
+    sender.send(&Load::new(&recipe), STEADY_DATAGRAMS * span.as_secs(), Pace::Bursts(STEADY_DATAGRAMS))?;
     Ok(())
 }
 
