@@ -14,7 +14,7 @@ use crate::cut::{Cut, cut};
 use crate::etsy;
 use crate::event;
 use crate::naming::Naming;
-use crate::parse::{self, GaugeRule, Kind, LineKind, Sample};
+use crate::parse::{self, Kind, LineKind, Sample};
 use crate::reason;
 use crate::rejects::Rejects;
 use crate::service_check;
@@ -278,8 +278,8 @@ impl Aggregator {
         if index == FILTERED {
             return Err(reason::FILTERED);
         }
-        let gauge = if self.dialect == Dialect::Etsy { parse::etsy_gauge(line.member) } else { GaugeRule::Last };
-        let sample = Sample { member: line.member, rate, gauge, ..Sample::new(kind) };
+        let has_steps = self.dialect == Dialect::Etsy;
+        let sample = Sample { member: line.member, rate, has_steps, ..Sample::new(kind) };
         if let Some(value) = line.value
             && kind != Kind::Set
         {
@@ -331,9 +331,7 @@ impl Aggregator {
         arrival: Duration,
     ) -> Result<(), hornpipe_engine::Reason> {
         let mut sample = parse::sample(line, &mut self.values)?;
-        if self.dialect == Dialect::Etsy {
-            sample.gauge = parse::etsy_gauge(sample.member);
-        }
+        sample.has_steps = self.dialect == Dialect::Etsy;
         if sample.time != Timestamp::UNKNOWN {
             return self.timed(line, &sample);
         }

@@ -31,17 +31,6 @@ pub(crate) enum Kind {
     Distribution,
 }
 
-/// What a gauge's value does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum GaugeRule {
-    /// It stands for the window, whatever its sign: DogStatsD.
-    Last,
-    /// It takes the place of the value before, and steps may follow: Etsy's, without a sign.
-    Set,
-    /// It is added to the value before: Etsy's, with a sign.
-    Step,
-}
-
 /// A valid line. Its values stand in the list that was given to [`sample`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Sample<'a> {
@@ -59,22 +48,16 @@ pub(crate) struct Sample<'a> {
     pub(crate) time: Timestamp,
     /// How many values were left out because they are not finite.
     pub(crate) not_finite: u64,
-    /// What a gauge's value does.
-    pub(crate) gauge: GaugeRule,
+    /// A gauge's value with a sign is a step from the value before: Etsy's.
+    pub(crate) has_steps: bool,
 }
 
 impl Sample<'_> {
     /// A sample of a type that says nothing else.
     pub(crate) fn new(kind: Kind) -> Self {
-        let gauge = GaugeRule::Last;
-        Sample { name: &[], kind, tags: &[], rate: 1.0, member: &[], not_finite: 0, gauge, time: Timestamp::UNKNOWN }
+        let (time, has_steps) = (Timestamp::UNKNOWN, false);
+        Sample { name: &[], kind, tags: &[], rate: 1.0, member: &[], not_finite: 0, has_steps, time }
     }
-}
-
-/// What a gauge's value does in the Etsy dialect.
-#[inline]
-pub(crate) fn etsy_gauge(member: &[u8]) -> GaugeRule {
-    if matches!(member, [b'+' | b'-', ..]) { GaugeRule::Step } else { GaugeRule::Set }
 }
 
 /// What a line is, by its first bytes.
@@ -225,7 +208,7 @@ mod tests {
             member: member.as_bytes(),
             time: Timestamp::UNKNOWN,
             not_finite: 0,
-            gauge: GaugeRule::Last,
+            has_steps: false,
         }
     }
 

@@ -8,7 +8,8 @@ use hornpipe_model::distribution::SAMPLE_LIMIT;
 use crate::event::ReceivedEvent;
 use crate::level::Level;
 use crate::members::Members;
-use crate::parse::{GaugeRule, Kind, Sample};
+use crate::number::parse_float;
+use crate::parse::{Kind, Sample};
 use crate::service_check::ReceivedCheck;
 use crate::timed::TimedPoint;
 
@@ -108,7 +109,7 @@ impl Slab {
         }
         match sample.kind {
             Kind::Counter => add_to_count(cell, sample.rate, values),
-            Kind::Gauge if sample.gauge != GaugeRule::Last => change_level(cell, sample.gauge, values, arrival),
+            Kind::Gauge if sample.has_steps => change_level(cell, sample.member, values, arrival),
             Kind::Gauge => {
                 if let Some(&value) = values.last() {
                     *cell = Cell::Gauge { value, arrival: u64::try_from(arrival.as_nanos()).unwrap_or(u64::MAX) };
@@ -177,14 +178,24 @@ fn add_to_count(cell: &mut Cell, rate: f64, values: &[f64]) {
     }
 }
 
-fn change_level(cell: &mut Cell, rule: GaugeRule, values: &[f64], arrival: Duration) {
+/// `member` is what `values` were read from, and has their signs.
+fn change_level(cell: &mut Cell, member: &[u8], values: &[f64], arrival: Duration) {
     if !matches!(cell, Cell::Level(_)) {
         *cell = Cell::Level(Box::default());
     }
-    if let Cell::Level(level) = cell {
-        for &value in values {
-            if rule == GaugeRule::Step { level.step(value, arrival) } else { level.set(value, arrival) }
-        }
+    let Cell::Level(level) = cell else { return };
+    let mut change = |written: &[u8], value| match written {
+        [b'+' | b'-', ..] => level.step(value, arrival),
+        _ => level.set(value, arrival),
+    };
+    match values {
+        [value] if !member.contains(&b':') => change(member, *value),
+        // Several, which is rare: they are read again, each beside its sign.
+        _ => member
+            .split(|byte| *byte == b':')
+            .filter_map(|part| Some((part, parse_float(part)?)))
+            .filter(|(_, value)| value.is_finite())
+            .for_each(|(part, value)| change(part, value)),
     }
 }
 

@@ -261,6 +261,10 @@ fn a_gauge_of_etsys_dialect_steps_from_the_window_before() {
         ("", "", None),
         ("depth:7|g|@0.1", "", Some(7.0)),
         ("", "depth:+0.5|g", Some(7.5)),
+        // Several values in a line, as DogStatsD packs them: each has a sign of its own.
+        ("depth:+1:-2:+4|g", "", Some(10.5)),
+        ("depth:-1:20:+3|g", "", Some(23.0)),
+        ("depth:nan:+2::-1:inf|g", "", Some(24.0)),
     ];
     for (first, second, expected) in windows {
         // Longer than any other series is known.
