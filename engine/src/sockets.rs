@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,10 +24,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use claim::{Claim, Place};
 pub use error::BindError;
 pub use holder::Holder;
+use socket2::SockRef;
 pub use unix::LONGEST_PATH;
 use unix::SocketFile;
 
 use crate::resource::Lookup;
+
+/// How many clients may wait to be accepted, where the system (`net.core.somaxconn`) allows it: all of them connect again at
+/// once when a reload has ended their connections. Of those beyond, TCP's wait a second, and a Unix socket's are refused.
+const BACKLOG: i32 = 4_096;
 
 /// What a socket speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +156,7 @@ impl Sockets {
     /// # Errors
     /// [`BindError::Taken`] where another process listens, [`BindError::Refused`] for all else.
     pub fn tcp(&self, address: SocketAddr) -> Result<TcpListener, BindError> {
-        let bind = || Ok(Open { sockets: vec![TcpListener::bind(address)?.into()], ..Open::default() });
+        let bind = || Ok(Open { sockets: vec![with_backlog(TcpListener::bind(address)?)?], ..Open::default() });
         self.first(Address::Tcp(address), bind).map(TcpListener::from).map_err(self.refused(Protocol::Tcp, address))
     }
 
@@ -173,7 +178,7 @@ impl Sockets {
     /// The same.
     pub fn unix(&self, path: &Path, mode: u32) -> Result<UnixListener, BindError> {
         let path = unix::prepare(path)?;
-        let bind = || unix::bind(&path, |path| UnixListener::bind(path).map(OwnedFd::from));
+        let bind = || unix::bind(&path, |path| with_backlog(UnixListener::bind(path)?));
         self.unix_socket(Address::Unix(path.clone()), &path, mode, bind).map(UnixListener::from)
     }
 
@@ -246,6 +251,12 @@ impl Sockets {
     }
 }
 
+/// A socket for streams, at which [`BACKLOG`] clients may wait to be accepted.
+fn with_backlog(listener: impl AsFd + Into<OwnedFd>) -> io::Result<OwnedFd> {
+    SockRef::from(&listener).listen(BACKLOG)?;
+    Ok(listener.into())
+}
+
 fn first_of(open: &Open) -> io::Result<OwnedFd> {
     open.sockets.first().ok_or(io::ErrorKind::NotFound)?.try_clone()
 }
@@ -272,6 +283,9 @@ pub fn resolve_endpoint(endpoint: &str) -> Result<Vec<SocketAddr>, BindError> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -286,6 +300,18 @@ mod tests {
         let mut buffer = [0; 16];
         let (length, _) = sockets.udp(address).unwrap().recv_from(&mut buffer).unwrap();
         assert_eq!(&buffer[..length], b"between");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn many_clients_may_connect_before_one_is_accepted() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let sockets = Sockets::default();
+        let _listener = sockets.tcp(free).unwrap();
+        // One that finds no room is not refused: the system tries again after a second.
+        let connect = || TcpStream::connect_timeout(&free, Duration::from_millis(900));
+        let clients: Vec<_> = (0..300).map(|_| connect().unwrap()).collect();
+        assert_eq!(clients.len(), 300);
     }
 
     #[test]

@@ -169,6 +169,22 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn many_clients_may_connect_before_one_is_accepted() {
+        let directory = Directory::new("backlog");
+        let path = directory.0.join("dsd.sock");
+        let sockets = Sockets::default();
+        let _listener = sockets.unix(&path, 0o722).unwrap();
+        let connect = || {
+            let client = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+            client.set_nonblocking(true)?;
+            client.connect(&socket2::SockAddr::unix(&path)?).map(|()| client)
+        };
+        let clients: Vec<_> = (0..300).map(|_| connect().unwrap()).collect();
+        assert_eq!(clients.len(), 300);
+    }
+
+    #[test]
     fn what_nobody_listens_at_is_replaced_and_all_else_is_refused() {
         let directory = Directory::new("stale");
         let path = directory.0.join("dsd.sock");
