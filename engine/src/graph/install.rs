@@ -122,8 +122,9 @@ impl RunningGraph {
         self.close_unused_sockets();
         for address in self.environment.sockets.inherited_but(|address| self.is_claimed(address)) {
             tracing::warn!(
-                "nothing listens at the inherited socket {address}, and what is sent there is lost; give its address to a \
-                 receiver as `endpoint`, or take it out of the systemd unit"
+                "nothing listens at the inherited socket {address}: what is sent there is lost, and clients of a Unix socket \
+                 wait as soon as its queue is full; give its address to a receiver as `endpoint`, or take it out of the \
+                 systemd unit"
             );
         }
     }
