@@ -10,6 +10,7 @@ use std::time::Duration;
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Events, Interest, Poll, Token, Waker};
+use socket2::{SockRef, TcpKeepalive};
 
 use super::framing::Framer;
 #[cfg(all(target_os = "linux", not(hornpipe_portable)))]
@@ -27,6 +28,11 @@ const EVENTS: usize = 256;
 
 /// How long somebody waits who could not be accepted, where no connection has anything meanwhile.
 const PAUSE_BEFORE_ACCEPTING_AGAIN: Duration = Duration::from_millis(100);
+
+/// A TCP client that has been silent for this long is asked whether it is there, and again at this interval, so that those that
+/// have vanished do not count among the connections for ever. As in Go's servers, which other StatsD servers are.
+const KEEPALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
 
 /// A listening socket.
 #[derive(Debug)]
@@ -55,9 +61,11 @@ impl Acceptor {
 
     fn accept(&self) -> io::Result<(Stream, Sender)> {
         match self {
-            Acceptor::Tcp(socket) => socket
-                .accept()
-                .map(|(stream, address)| (Stream::Tcp(stream), Sender { address: Some(address), pid: None })),
+            Acceptor::Tcp(socket) => socket.accept().map(|(stream, address)| {
+                // A client that has gone meanwhile; its connection is read all the same.
+                let _ = SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE);
+                (Stream::Tcp(stream), Sender { address: Some(address), pid: None })
+            }),
             Acceptor::Unix(socket) => socket.accept().map(|(stream, _)| {
                 let pid = peer_process(&stream);
                 (Stream::Unix(stream), Sender { address: None, pid })
@@ -379,7 +387,7 @@ mod tests {
         drain(&mut streams);
         assert!(streams.failure().is_none());
         // From now on `accept` fails (EINVAL), as it does without a descriptor left.
-        socket2::SockRef::from(&broken).shutdown(net::Shutdown::Both).unwrap();
+        SockRef::from(&broken).shutdown(net::Shutdown::Both).unwrap();
         client.write_all(b"a:1|c\nb:1|c\n").unwrap();
         assert_eq!(drain(&mut streams), ["a:1|c", "b:1|c"]);
         assert!(streams.failure().is_some());
@@ -388,6 +396,17 @@ mod tests {
         assert_eq!(drain(&mut streams), ["c:1|c"]);
         waker.wake().unwrap();
         assert_eq!(streams.receive(true, &mut |_| {}).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_client_that_vanishes_is_noticed() {
+        let (mut streams, _waker, address) = open(1);
+        let _client = net::TcpStream::connect(address).unwrap();
+        drain(&mut streams);
+        let Some(Connection { stream: Stream::Tcp(stream), .. }) = streams.connections.values().next() else {
+            panic!()
+        };
+        assert!(SockRef::from(stream).keepalive().unwrap());
     }
 
     #[test]
