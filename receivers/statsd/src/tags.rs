@@ -3,7 +3,7 @@
 use hornpipe_model::Tags;
 
 /// A tag that names the host that the line is about.
-const HOST: &str = "host:";
+pub(crate) const HOST: &str = "host:";
 /// Tags by which Datadog's own clients talk to its Agent; they say nothing about the metric.
 const INTERNAL: &str = "dd.internal.";
 

@@ -16,7 +16,7 @@ use hornpipe_model::{Context, Tags, catalogue};
 use crate::config::StatsdConfig;
 use crate::parse::{Kind, Sample};
 use crate::reason;
-use crate::tags::TagSection;
+use crate::tags::{HOST, TagSection};
 use filter::{NameList, TagFilter};
 pub use filter::{TagAction, TagFilterConfig};
 use mapper::Mapper;
@@ -87,12 +87,18 @@ impl Naming {
     /// [`reason::FILTERED`] for a name that the lists do not let through.
     pub(crate) fn context(&mut self, sample: &Sample<'_>) -> Result<Context, Reason> {
         let written = String::from_utf8_lossy(sample.name);
-        let TagSection { tags, host } = TagSection::parse(sample.tags);
+        let TagSection { tags, mut host } = TagSection::parse(sample.tags);
         let mut name = written;
         let mut added = Vec::new();
         if let Some(mapped) = self.mapper.map(&name) {
             name = Cow::Owned(mapped.name.clone());
-            added.clone_from(&mapped.tags);
+            for tag in &mapped.tags {
+                match tag.strip_prefix(HOST) {
+                    // As in the Agent, which maps before it reads the tags: the last one wins.
+                    Some(named) => host = Some(named.to_owned()),
+                    None => added.push(tag.clone()),
+                }
+            }
         }
         if !self.namespace.is_empty() && !self.outside_namespace.contains(&name) {
             name = Cow::Owned(format!("{}{name}", self.namespace));
@@ -199,6 +205,18 @@ mod tests {
         let sample = parse::sample(b"load.one:1|g|#host:web1,user:1", &mut Vec::new()).unwrap();
         let context = naming.context(&sample).unwrap();
         assert_eq!((context.host(), context.tags().len()), (Some("web1"), 0));
+    }
+
+    #[test]
+    fn a_host_that_the_mapper_finds_in_a_name_is_the_series_host() {
+        let mut naming = naming(
+            r#"{"mapper_profiles": [{"name": "p", "prefix": "*", "mappings":
+                [{"match": "*.load", "name": "load", "tags": {"host": "$1", "kind": "avg"}}]}]}"#,
+        );
+        let sample = parse::sample(b"web1.load:1|g|#host:proxy,env:p", &mut Vec::new()).unwrap();
+        let context = naming.context(&sample).unwrap();
+        assert_eq!((context.name(), context.host()), ("load", Some("web1")));
+        assert_eq!(context.tags().iter().collect::<Vec<_>>(), ["env:p", "kind:avg"]);
     }
 
     #[test]
