@@ -287,6 +287,12 @@ impl StatsdConfig {
                 report.error_with_help(&format!("{option}[{index}]"), message, "remove it");
             }
         }
+        for (index, _) in self.metric_blocklist.iter().enumerate().filter(|(_, name)| is_made_by_exporters(name)) {
+            let message = "is the name of a series that exporters make of a histogram, and keeps none back: the list is \
+                           compared with the names that clients send";
+            let help = "name what is wanted of the histogram in the `metrics` of `processors: percentiles`";
+            report.warning_with_help(&format!("metric_blocklist[{index}]"), message, help);
+        }
     }
 
     /// All places to listen at, each with what stands before the names of its options.
@@ -302,6 +308,14 @@ impl StatsdConfig {
         let further = further.map(|(index, listener)| (format!("listeners[{index}]."), listener.clone()));
         std::iter::once((String::new(), own)).chain(further).collect()
     }
+}
+
+/// Whether a name ends as those of series that are made of a histogram. `.count`, `.max` and the like do not tell: clients
+/// have such names, too.
+fn is_made_by_exporters(name: &str) -> bool {
+    let suffix = name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+    let percent = suffix.strip_suffix("percentile").unwrap_or_default();
+    suffix == "median" || (!percent.is_empty() && percent.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -391,6 +405,18 @@ mod tests {
         assert_eq!(config(|c| c.namespace = "a:b".to_owned()), ["namespace"]);
         assert_eq!(config(|c| c.namespace = "a.b.".to_owned()), [""; 0]);
         assert_eq!(config(|c| c.metric_blocklist = vec!["a".to_owned(), String::new()]), ["metric_blocklist[1]"]);
+        for (name, is_warned_of) in [
+            ("a.median", true),
+            ("a.95percentile", true),
+            ("a.99.9percentile", true),
+            ("median", false),
+            ("a.percentile", false),
+            ("a.xpercentile", false),
+            ("a.count", false),
+        ] {
+            let config = StatsdConfig { metric_blocklist: vec![name.to_owned()], ..StatsdConfig::default() };
+            assert_eq!(problems(&config).len(), usize::from(is_warned_of), "{name}");
+        }
         assert_eq!(config(|c| c.metric_allowlist = vec![String::new()]), ["metric_allowlist[0]"]);
         assert_eq!(config(|c| c.namespace_exclude = vec![String::new()]), ["namespace_exclude[0]"]);
         assert_eq!(config(|c| c.gauge_hold.max_age = Duration::ZERO), ["gauge_hold.max_age"]);
