@@ -208,17 +208,6 @@ impl Node {
         }
     }
 
-    /// All failed substitutions of this value, in the order of the file.
-    pub fn unresolved(&self) -> Vec<(&Location, &Unresolved)> {
-        let mut found = Vec::new();
-        self.walk(&mut |node| {
-            if let Value::Unresolved(failure) = &node.value {
-                found.push((&node.location, failure));
-            }
-        });
-        found
-    }
-
     pub(super) fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Node)) {
         visit(self);
         self.items().iter().for_each(|item| item.walk(visit));

@@ -70,11 +70,6 @@ impl Boundary {
         matches!(&self.kind, Kind::End(pattern) if pattern.is_match(line))
     }
 
-    /// True where what the pattern matches is left out.
-    pub fn omits(&self) -> bool {
-        self.omit
-    }
-
     /// The line, or a whole record, as it is to be: without what the pattern matched, where that was asked for.
     pub fn kept<'l>(&self, line: Cow<'l, [u8]>) -> Cow<'l, [u8]> {
         if !self.omit {

@@ -1,13 +1,13 @@
-//! Samples in order, for quantiles.
+//! Samples in order, for percentiles.
 
 use super::compensated_sum::CompensatedSum;
 use super::percentile::Percentile;
 use super::samples::Samples;
 
-/// The samples of one set in ascending order, to ask for several quantiles after one sort.
+/// The samples of one set in ascending order, to ask for several percentiles after one sort.
 ///
-/// There is no interpolation: a quantile is a value that was sampled (of a sketch: a bin's value within minimum and
-/// maximum). The ranks are the Datadog Agent's, with weights that are not rounded. Of an empty set all quantiles are 0.
+/// There is no interpolation: a percentile is a value that was sampled (of a sketch: a bin's value within minimum and
+/// maximum). The ranks are the Datadog Agent's, with weights that are not rounded. Of an empty set all percentiles are 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranked {
     /// Values with the weight of themselves and all before them.
@@ -31,25 +31,10 @@ impl Ranked {
         Ranked { cumulative: entries, count: samples.count(), min: samples.min(), max: samples.max() }
     }
 
-    /// The value at a quantile, taken to eight decimals: that of the percentile `100 * q`, which need not be whole. 0
-    /// and less is the exact minimum, 1 and more the exact maximum.
-    pub fn quantile(&self, q: f64) -> f64 {
-        // Rounded, as 100 * 0.29 is just below 29, and a rank that is hit exactly is not the one just above it.
-        self.at_percent((q * 1e8).round() / 1e6)
-    }
-
     /// The value at a percentile `P`: the smallest whose cumulative weight is above `(P * count - 1) / 100` (Datadog
     /// Agent). 0 is the exact minimum, 100 the exact maximum.
     pub fn percentile(&self, percentile: Percentile) -> f64 {
-        self.at_percent(percentile.percent())
-    }
-
-    /// The lower median: the smallest value whose cumulative weight is above `(count - 1) / 2` (Datadog Agent).
-    pub fn median(&self) -> f64 {
-        self.first_above((self.count - 1.0) / 2.0)
-    }
-
-    fn at_percent(&self, percent: f64) -> f64 {
+        let percent = percentile.percent();
         if percent <= 0.0 {
             self.min
         } else if percent >= 100.0 {
@@ -57,6 +42,11 @@ impl Ranked {
         } else {
             self.first_above((percent * self.count - 1.0) / 100.0)
         }
+    }
+
+    /// The lower median: the smallest value whose cumulative weight is above `(count - 1) / 2` (Datadog Agent).
+    pub fn median(&self) -> f64 {
+        self.first_above((self.count - 1.0) / 2.0)
     }
 
     /// The smallest value whose cumulative weight is above the target; the largest one where none is.
@@ -69,6 +59,13 @@ impl Ranked {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Ranked {
+        /// The percentile of a fraction.
+        pub(crate) fn at(&self, fraction: f64) -> f64 {
+            self.percentile(fraction.try_into().unwrap())
+        }
+    }
 
     fn ranked(entries: &[(f64, f64)]) -> Ranked {
         let mut samples = Samples::new();
@@ -90,10 +87,8 @@ mod tests {
             for percent in 1..=99 {
                 // The Agent's integer arithmetic: cumulative weight > floor((P * N - 1) / 100).
                 let expected = (percent * last - 1) / 100 + 1;
-                let quantile = f64::from(percent) / 100.0;
-                assert_eq!(ranked.quantile(quantile), f64::from(expected), "p{percent} of 1..={last}");
-                let percentile = quantile.try_into().unwrap();
-                assert_eq!(ranked.percentile(percentile), f64::from(expected), "p{percent} of 1..={last}");
+                let fraction = f64::from(percent) / 100.0;
+                assert_eq!(ranked.at(fraction), f64::from(expected), "p{percent} of 1..={last}");
             }
         }
     }
@@ -101,29 +96,20 @@ mod tests {
     #[test]
     fn a_weight_counts_as_that_many_samples() {
         let weighted = ranked(&[(1.0, 90.0), (2.0, 9.0), (3.0, 1.0)]);
-        let quantiles = [0.5, 0.9, 0.91, 0.99, 0.995].map(|q| weighted.quantile(q));
-        assert_eq!(quantiles, [1.0, 1.0, 2.0, 2.0, 3.0]);
+        let percentiles = [0.0, 0.5, 0.9, 0.91, 0.99, 0.995, 1.0].map(|fraction| weighted.at(fraction));
+        assert_eq!(percentiles, [1.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0]);
         assert_eq!(weighted.median(), 1.0);
-    }
-
-    #[test]
-    fn quantiles_outside_0_to_1_are_the_extremes() {
-        let ranked = whole_numbers(10);
-        let quantiles = [f64::NEG_INFINITY, -1.0, 0.0, 1.0, 7.0, f64::INFINITY].map(|q| ranked.quantile(q));
-        assert_eq!(quantiles, [1.0, 1.0, 1.0, 10.0, 10.0, 10.0]);
-        assert!(ranked.quantile(f64::NAN).is_finite());
     }
 
     #[test]
     fn an_empty_set_has_only_zeros() {
         let empty = Samples::new().ranked();
-        assert_eq!([empty.quantile(0.0), empty.quantile(0.5), empty.quantile(1.0), empty.median()], [0.0; 4]);
+        assert_eq!([empty.at(0.0), empty.at(0.5), empty.at(1.0), empty.median()], [0.0; 4]);
     }
 
     #[test]
     fn weights_that_overflow_still_give_values() {
         let ranked = ranked(&[(1.0, f64::MAX), (2.0, f64::MAX)]);
-        assert_eq!([ranked.quantile(0.0), ranked.median(), ranked.quantile(1.0)], [1.0, 1.0, 2.0]);
-        assert_eq!(ranked.quantile(0.99), 2.0);
+        assert_eq!([ranked.at(0.0), ranked.median(), ranked.at(0.99), ranked.at(1.0)], [1.0, 1.0, 2.0, 2.0]);
     }
 }

@@ -26,7 +26,7 @@ pub const SAMPLE_LIMIT: usize = 4096;
 /// samples.push(10.0, 1.0);
 /// samples.push(30.0, 3.0); // received with a sample rate of 1/3
 /// assert_eq!((samples.count(), samples.sum(), samples.avg()), (4.0, 100.0, 25.0));
-/// assert_eq!(samples.quantile(0.25), 10.0);
+/// assert_eq!(samples.ranked().median(), 30.0);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Samples {
@@ -152,13 +152,7 @@ impl Samples {
         if self.is_empty() { 0.0 } else { self.summary.clamp(self.sum() / self.count()) }
     }
 
-    /// The value at a quantile from 0 to 1, by the Datadog Agent's rank; see [`Ranked::quantile`]. For several of them
-    /// [`ranked`](Self::ranked) sorts once.
-    pub fn quantile(&self, q: f64) -> f64 {
-        self.ranked().quantile(q)
-    }
-
-    /// The samples in order of value, for quantiles.
+    /// The samples in order of value, for percentiles.
     pub fn ranked(&self) -> Ranked {
         Ranked::new(self)
     }
@@ -281,7 +275,7 @@ mod tests {
             }
             assert!(empty.is_empty());
             assert_eq!(
-                [empty.count(), empty.sum(), empty.min(), empty.max(), empty.avg(), empty.quantile(0.5)],
+                [empty.count(), empty.sum(), empty.min(), empty.max(), empty.avg(), empty.ranked().median()],
                 [0.0; 6]
             );
             assert_eq!((empty.sample_count(), empty.len(), empty.iter().count()), (0, 0, 0));
@@ -309,7 +303,7 @@ mod tests {
             let mut samples = pushed(&[(value, 1.0)]);
             samples.compress();
             assert_eq!(samples.iter().collect::<Vec<_>>(), [(value, 1.0)]);
-            assert_eq!([samples.quantile(0.5), samples.avg()], [value; 2]);
+            assert_eq!([samples.ranked().median(), samples.avg()], [value; 2]);
         }
     }
 
@@ -327,7 +321,9 @@ mod tests {
             let mut doubled = samples.clone();
             doubled.merge(&samples);
             for samples in [samples, doubled] {
-                assert!([samples.sum(), samples.avg(), samples.quantile(0.5)].iter().all(|value| value.is_finite()));
+                assert!(
+                    [samples.sum(), samples.avg(), samples.ranked().median()].iter().all(|value| value.is_finite())
+                );
             }
         }
     }
@@ -389,14 +385,17 @@ mod tests {
         }
 
         #[test]
-        fn a_sketch_has_the_quantiles_of_the_samples_within_one_part_in_128(entries in entries(300), q in 0.0..=1.0_f64) {
-            let exact = pushed(&entries);
-            let mut sketch = exact.clone();
-            sketch.compress();
-            for q in [q, 0.0, 0.5, 0.95, 0.99, 1.0] {
-                let expected = exact.quantile(q);
-                let error = (sketch.quantile(q) - expected).abs();
-                prop_assert!(error <= expected.abs() / 128.0 + 1e-9, "q {q}: {expected} became {}", sketch.quantile(q));
+        fn a_sketch_has_the_percentiles_of_the_samples_within_one_part_in_128(
+            entries in entries(300),
+            any in 0..=10_000_u16,
+        ) {
+            let mut samples = pushed(&entries);
+            let exact = samples.ranked();
+            samples.compress();
+            let sketch = samples.ranked();
+            for fraction in [f64::from(any) / 10_000.0, 0.0, 0.5, 0.95, 0.99, 1.0] {
+                let (expected, found) = (exact.at(fraction), sketch.at(fraction));
+                prop_assert!((found - expected).abs() <= expected.abs() / 128.0 + 1e-9, "{fraction}: {expected} became {found}");
             }
         }
 
