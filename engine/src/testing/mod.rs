@@ -1,9 +1,9 @@
 //! What tests of every crate share.
 //!
-//! * [`FakeClock`]: time that moves when told to;
+//! * [`FakeClock`]: time that moves when told to; [`settings`]: those of a component, from what a user would write;
 //! * [`CollectingSink`]: the end of a pipeline, for a receiver alone; [`build_context`] for any component alone;
 //! * [`FakeDatadog`] and [`FakeOtlp`]: backends on real sockets that decode what comes with code of their own, check it
-//!   as the real ones do, and misbehave on request ([`Behaviour`]); [`RefusingPort`]: one that is not up yet;
+//!   as the real ones do, and misbehave on request ([`Behaviour`]); [`datadog_messages`] for a single body; [`RefusingPort`]: one that is not up yet;
 //!   [`TlsFront`]: one behind TLS;
 //! * [`check_receiver_contract`], [`check_processor_contract`] and [`check_exporter_contract`]: what every component
 //!   promises;
@@ -18,6 +18,7 @@ mod contract;
 mod datadog;
 mod items;
 mod otlp;
+mod settings;
 mod sink;
 
 pub use backend::{
@@ -29,7 +30,9 @@ pub use contract::{
     ExporterBench, ProcessorBench, ReceiverBench, check_exporter_contract, check_processor_contract,
     check_receiver_contract,
 };
+pub use datadog::messages as datadog_messages;
 pub use datadog::{CheckRun, EventEntry, FakeDatadog, LogEntry, SeriesKey, SeriesPoint, SeriesType, SketchPoint};
 pub use items::{assert_each_once, item_name, item_number, numbered_logs, numbered_metrics, numbers_in};
 pub use otlp::{Attributes, FakeOtlp, HistogramTotal, OtlpLog, OtlpPoint, OtlpValue, StreamKey};
+pub use settings::settings;
 pub use sink::{Collected, CollectingSink};

@@ -184,7 +184,8 @@ fn is_loopback(endpoint: &Endpoint) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use hornpipe_engine::config::{Diagnostics, Severity, Source, decode, parse};
+    use hornpipe_engine::config::{FixedEnvironment, Severity};
+    use hornpipe_engine::testing::settings;
 
     use super::*;
 
@@ -266,11 +267,7 @@ retry_on_failure:
   randomization_factor: 0
   max_elapsed_time: 5m
 ";
-        let mut diagnostics = Diagnostics::new();
-        let node = parse(&Source::new("pipeline.yaml", text, 0), &mut diagnostics).unwrap();
-        let config: Option<DatadogConfig> = decode(&node, "exporters.datadog", &mut diagnostics);
-        assert!(diagnostics.is_empty(), "{diagnostics}");
-        let config = config.unwrap();
+        let config: DatadogConfig = settings(text, &FixedEnvironment::new()).unwrap();
         assert_eq!((config.api.key.reveal(), &*config.api.site), ("secret", "datadoghq.eu"));
         assert_eq!((config.compression, config.timeout), (Compression::Gzip, Duration::from_secs(30)));
         assert_eq!(config.sending_queue.max_age, Some(Duration::from_secs(600)));

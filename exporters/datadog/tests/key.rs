@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use hornpipe_datadog_exporter::DatadogConfig;
 use hornpipe_engine::component::{Exporter, ExporterConfig, Request, SendOutcome};
-use hornpipe_engine::config::{Diagnostics, ProcessEnvironment, Source, decode, parse, substitute};
+use hornpipe_engine::config::ProcessEnvironment;
 use hornpipe_engine::telemetry::{ComponentKind, ComponentTelemetry, Status};
-use hornpipe_engine::testing::{Behaviour, FakeClock, FakeDatadog, build_context, eventually, numbered_metrics};
+use hornpipe_engine::testing::{
+    Behaviour, FakeClock, FakeDatadog, build_context, eventually, numbered_metrics, settings,
+};
 use http::StatusCode;
 
 const OLD_KEY: &str = "ffffffffffffffffffffffffff01a2b3";
@@ -33,15 +35,11 @@ impl Bench {
         let clock = FakeClock::new();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let intake = FakeDatadog::start_at(listener, clock.clock());
-        let settings = format!("api: {{key: \"{key}\"}}\nmetrics: {{endpoint: \"{}\"}}\n", intake.url());
-        let mut diagnostics = Diagnostics::new();
-        let node = parse(&Source::new("pipeline.yaml", settings, 0), &mut diagnostics).unwrap();
-        let config: Option<DatadogConfig> =
-            decode(&substitute(node, &ProcessEnvironment), "exporters.datadog", &mut diagnostics);
-        assert!(diagnostics.is_empty(), "{diagnostics}");
+        let yaml = format!("api: {{key: \"{key}\"}}\nmetrics: {{endpoint: \"{}\"}}\n", intake.url());
+        let config: DatadogConfig = settings(&yaml, &ProcessEnvironment).unwrap();
         let context = build_context(ComponentKind::Exporter, "datadog", &clock);
         let telemetry = Arc::clone(&context.telemetry);
-        let exporter: Arc<dyn Exporter> = config.unwrap().build(context).unwrap().into();
+        let exporter: Arc<dyn Exporter> = config.build(context).unwrap().into();
         let background = tokio::spawn({
             let exporter = Arc::clone(&exporter);
             async move { exporter.background().await }

@@ -5,7 +5,7 @@ use http::{HeaderMap, StatusCode};
 use prost::Message;
 use serde::Deserialize;
 
-use super::messages::{Dogsketch, MetricPayload, MetricSeries, SketchPayload};
+use super::messages::{Dogsketch, MetricPayload, MetricSeries, MetricType, SketchPayload};
 use super::store::{CheckRun, SeriesKey, SeriesPoint, SeriesType, SketchPoint, Store};
 use crate::testing::backend::decompress;
 
@@ -69,10 +69,10 @@ pub(super) fn take_series(store: &mut Store, payload: &[u8], now: Timestamp) -> 
 /// What the documentation of the API requires of a series.
 fn check_series(series: &MetricSeries) -> Result<(), String> {
     check_name(&series.metric)?;
-    if !(1..=3).contains(&series.kind) {
+    if series.kind() == MetricType::Unspecified {
         return Err(format!("type {} is none of count, rate, gauge", series.kind));
     }
-    if series.kind == 2 && series.interval <= 0 {
+    if series.kind() == MetricType::Rate && series.interval <= 0 {
         return Err("a rate needs an interval".to_owned());
     }
     if series.points.is_empty() {
@@ -97,10 +97,10 @@ fn check_tags(tags: &[String], taken_out: &[&str]) -> Result<(), String> {
 }
 
 fn take_points(store: &mut Store, series: MetricSeries, now: Timestamp) {
-    let kind = match series.kind {
-        1 => SeriesType::Count,
-        2 => SeriesType::Rate,
-        _ => SeriesType::Gauge,
+    let kind = match series.kind() {
+        MetricType::Count => SeriesType::Count,
+        MetricType::Rate => SeriesType::Rate,
+        MetricType::Gauge | MetricType::Unspecified => SeriesType::Gauge,
     };
     let (hosts, others): (Vec<_>, Vec<_>) = series.resources.into_iter().partition(|resource| resource.kind == "host");
     let key =

@@ -2,7 +2,7 @@
 
 mod intake;
 mod logs;
-mod messages;
+pub mod messages;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -138,7 +138,7 @@ async fn sketches_are_decoded_and_their_bins_checked() {
         let points =
             messages::Dogsketch { ts: ago(10), cnt: 3, max: 2.0, k: vec![-5, 7], n: counts, ..Default::default() };
         let sketch = messages::Sketch { metric: "sizes".into(), dogsketches: vec![points], ..Default::default() };
-        SketchPayload { sketches: vec![sketch] }.encode_to_vec()
+        SketchPayload { sketches: vec![sketch], metadata: None }.encode_to_vec()
     };
     assert_eq!(post(&intake, "/api/beta/sketches", &sketch(vec![1, 1])).await.0, 400);
     assert_eq!(post(&intake, "/api/beta/sketches", &sketch(vec![1, 2])).await.0, 202);

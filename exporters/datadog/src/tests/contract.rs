@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use hornpipe_engine::component::{BuildContext, Exporter, ExporterConfig};
+use hornpipe_engine::testing::datadog_messages::MetricPayload;
 use hornpipe_engine::testing::{
     Backend, Behaviour, ExporterBench, FakeClock, FakeDatadog, RecordedRequest, check_exporter_contract, item_name,
     item_number, numbered_logs, numbered_metrics,
@@ -11,7 +12,6 @@ use hornpipe_engine::testing::{
 use hornpipe_model::{Data, Event, LogBatch, Signal, Timestamp};
 use prost::Message;
 
-use super::decode::MetricPayload;
 use crate::DatadogConfig;
 
 /// What the numbered items are.

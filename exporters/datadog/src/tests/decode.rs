@@ -1,103 +1,11 @@
-//! A decoder of requests, written from the protocol's field tables and not from the exporter.
+//! Requests decoded.
 
 use hornpipe_engine::component::{Encoded, Request};
+use hornpipe_engine::testing::datadog_messages::{
+    Dogsketch, MetricPayload, MetricPoint, MetricSeries, Resource, SketchPayload,
+};
 use prost::Message;
 use serde_json::{Value, json};
-
-/// Body of `/api/v2/series`.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct MetricPayload {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) series: Vec<MetricSeries>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct MetricSeries {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) resources: Vec<Resource>,
-    #[prost(string, tag = "2")]
-    pub(super) metric: String,
-    #[prost(string, repeated, tag = "3")]
-    pub(super) tags: Vec<String>,
-    #[prost(message, repeated, tag = "4")]
-    pub(super) points: Vec<MetricPoint>,
-    #[prost(enumeration = "MetricType", tag = "5")]
-    pub(super) kind: i32,
-    #[prost(string, tag = "6")]
-    pub(super) unit: String,
-    #[prost(string, tag = "7")]
-    pub(super) source_type_name: String,
-    #[prost(int64, tag = "8")]
-    pub(super) interval: i64,
-    #[prost(bytes = "vec", optional, tag = "9")]
-    pub(super) metadata: Option<Vec<u8>>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Resource {
-    #[prost(string, tag = "1")]
-    pub(super) kind: String,
-    #[prost(string, tag = "2")]
-    pub(super) name: String,
-}
-
-#[derive(Clone, Copy, PartialEq, Message)]
-pub(super) struct MetricPoint {
-    #[prost(double, tag = "1")]
-    pub(super) value: f64,
-    #[prost(int64, tag = "2")]
-    pub(super) timestamp: i64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
-#[repr(i32)]
-pub(super) enum MetricType {
-    Unspecified = 0,
-    Count = 1,
-    Rate = 2,
-    Gauge = 3,
-}
-
-/// Body of `/api/beta/sketches`.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct SketchPayload {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) sketches: Vec<Sketch>,
-    #[prost(bytes = "vec", optional, tag = "2")]
-    pub(super) metadata: Option<Vec<u8>>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Sketch {
-    #[prost(string, tag = "1")]
-    pub(super) metric: String,
-    #[prost(string, tag = "2")]
-    pub(super) host: String,
-    #[prost(string, repeated, tag = "4")]
-    pub(super) tags: Vec<String>,
-    #[prost(message, repeated, tag = "7")]
-    pub(super) dogsketches: Vec<Dogsketch>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Dogsketch {
-    #[prost(int64, tag = "1")]
-    pub(super) ts: i64,
-    #[prost(int64, tag = "2")]
-    pub(super) cnt: i64,
-    #[prost(double, tag = "3")]
-    pub(super) min: f64,
-    #[prost(double, tag = "4")]
-    pub(super) max: f64,
-    #[prost(double, tag = "5")]
-    pub(super) avg: f64,
-    #[prost(double, tag = "6")]
-    pub(super) sum: f64,
-    #[prost(sint32, repeated, tag = "7")]
-    pub(super) k: Vec<i32>,
-    #[prost(uint32, repeated, tag = "8")]
-    pub(super) n: Vec<u32>,
-}
 
 /// The series of an uncompressed request.
 pub(super) fn series(request: &Request) -> Vec<MetricSeries> {
@@ -123,7 +31,7 @@ pub(super) fn series_json(payload: &MetricPayload) -> Value {
             "metric": series.metric,
             "tags": series.tags,
             "points": series.points.iter().map(point).collect::<Vec<_>>(),
-            "type": (["UNSPECIFIED", "COUNT", "RATE", "GAUGE"][series.kind as usize]),
+            "type": format!("{:?}", series.kind()).to_uppercase(),
             "unit": series.unit,
             "source_type_name": series.source_type_name,
             "interval": series.interval,

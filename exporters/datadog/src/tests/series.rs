@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use hornpipe_engine::component::reason;
 use hornpipe_engine::http::Compression;
+use hornpipe_engine::testing::datadog_messages::{MetricSeries, MetricType};
 use hornpipe_model::distribution::{ExponentialHistogram, Rendering};
 use hornpipe_model::{Distribution, MetricPoint, MetricValue, Origin, Temporality, Timestamp, WireType};
 
-use super::decode::{MetricSeries, MetricType, only_series};
+use super::decode::only_series;
 use super::points::{START, batch, count, distribution, encode, encoder, reading, samples, statsd, with};
 use crate::encode::Encoder;
 

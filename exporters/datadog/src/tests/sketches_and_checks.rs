@@ -1,10 +1,10 @@
 //! Sketches and service checks.
 
+use hornpipe_engine::testing::datadog_messages::SketchPayload;
 use hornpipe_model::{CheckStatus, MetricPoint, MetricValue, ServiceCheck, WireType};
 use prost::Message;
 use serde_json::json;
 
-use super::decode::SketchPayload;
 use super::points::{START, count, distribution, encode, reading, statsd, with};
 
 #[test]

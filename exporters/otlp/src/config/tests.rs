@@ -1,20 +1,12 @@
-use hornpipe_engine::config::{Diagnostics, FixedEnvironment, Severity, Source, decode, parse};
+use hornpipe_engine::config::{FixedEnvironment, Severity};
+use hornpipe_engine::testing::settings;
 use hornpipe_model::Temporality;
-use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::variables;
 
-/// The settings of a piece of YAML, or what is wrong with them.
-fn decoded<T: DeserializeOwned>(yaml: &str) -> Result<T, String> {
-    let mut diagnostics = Diagnostics::default();
-    let node = parse(&Source::new("pipeline.yaml", yaml, 0), &mut diagnostics).expect("YAML");
-    let config = decode(&node, "exporters.otlp", &mut diagnostics);
-    if diagnostics.has_errors() { Err(diagnostics.to_string()) } else { config.ok_or_else(String::new) }
-}
-
 fn config(yaml: &str) -> OtlpConfig {
-    decoded(yaml).expect("valid options")
+    settings(yaml, &FixedEnvironment::new()).expect("valid options")
 }
 
 /// What a check finds: severity, option and message.
@@ -361,8 +353,8 @@ timeout: 10s
 sending_queue: {max_bytes: 8MiB}
 retry_on_failure: {enabled: true, initial_interval: 1s, max_interval: 10s, max_elapsed_time: 0}
 ";
-    let grpc: OtlpConfig = decoded(yaml).expect("options");
-    let http: OtlpHttpConfig = decoded(yaml).expect("options");
+    let grpc: OtlpConfig = settings(yaml, &FixedEnvironment::new()).expect("options");
+    let http: OtlpHttpConfig = settings(yaml, &FixedEnvironment::new()).expect("options");
     assert_eq!(http.0, grpc);
     assert_eq!(grpc.headers.as_ref().map(|headers| headers.0.len()), Some(2));
     assert_eq!(found(&grpc, &environment(&[])), []);
@@ -371,8 +363,8 @@ retry_on_failure: {enabled: true, initial_interval: 1s, max_interval: 10s, max_e
     for unknown in
         ["{endpont: x}", "{tls: {ca: x}}", "{protocol: http/json}", "{compression: snappy}", "{temporality: lowmemory}"]
     {
-        assert!(decoded::<OtlpConfig>(unknown).is_err(), "{unknown}");
-        assert!(decoded::<OtlpHttpConfig>(unknown).is_err(), "{unknown}");
+        assert!(settings::<OtlpConfig>(unknown, &FixedEnvironment::new()).is_err(), "{unknown}");
+        assert!(settings::<OtlpHttpConfig>(unknown, &FixedEnvironment::new()).is_err(), "{unknown}");
     }
 }
 

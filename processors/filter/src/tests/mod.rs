@@ -4,19 +4,15 @@ mod contract;
 mod masks;
 mod rules;
 
-use hornpipe_engine::config::{Diagnostics, FixedEnvironment, Source, decode, parse, substitute};
+use hornpipe_engine::config::FixedEnvironment;
 use hornpipe_engine::telemetry::SignalCounters;
+use hornpipe_engine::testing::settings;
 use hornpipe_model::{Body, Timestamp, Value};
 
 use super::*;
 
 fn config(text: &str) -> FilterConfig {
-    let mut diagnostics = Diagnostics::new();
-    let node = parse(&Source::new("pipeline.yaml", text, 0), &mut diagnostics)
-        .map(|node| substitute(node, &FixedEnvironment::new()));
-    let config = node.and_then(|node| decode(&node, "", &mut diagnostics));
-    assert!(diagnostics.is_empty(), "{diagnostics}");
-    config.unwrap()
+    settings(text, &FixedEnvironment::new()).unwrap()
 }
 
 fn filter(text: &str) -> Filter {

@@ -4,9 +4,9 @@ mod contract;
 mod joining;
 mod settings;
 
-use hornpipe_engine::config::{Diagnostics, FixedEnvironment, Source, decode, parse, substitute};
+use hornpipe_engine::config::FixedEnvironment;
 use hornpipe_engine::telemetry::ComponentKind;
-use hornpipe_engine::testing::{FakeClock, build_context};
+use hornpipe_engine::testing::{FakeClock, build_context, settings};
 use hornpipe_model::{LogSource, Resource};
 
 use super::*;
@@ -14,12 +14,7 @@ use super::*;
 const DATES: &str = r"line_start_pattern: '\[\d{4}-\d{2}-\d{2}'";
 
 fn config(text: &str) -> MultilineConfig {
-    let mut diagnostics = Diagnostics::new();
-    let node = parse(&Source::new("pipeline.yaml", text, 0), &mut diagnostics)
-        .map(|node| substitute(node, &FixedEnvironment::new()));
-    let config = node.and_then(|node| decode(&node, "", &mut diagnostics));
-    assert!(diagnostics.is_empty(), "{diagnostics}");
-    config.unwrap()
+    settings(text, &FixedEnvironment::new()).unwrap()
 }
 
 fn source(path: &str) -> Arc<LogSource> {

@@ -8,18 +8,14 @@ mod pattern;
 mod settings;
 mod times;
 
-use hornpipe_engine::config::{Diagnostics, FixedEnvironment, Source, decode, parse, substitute};
+use hornpipe_engine::config::FixedEnvironment;
+use hornpipe_engine::testing::settings;
 use hornpipe_model::{Body, Timestamp, Value};
 
 use super::*;
 
 fn config(text: &str) -> ParseConfig {
-    let mut diagnostics = Diagnostics::new();
-    let node = parse(&Source::new("pipeline.yaml", text, 0), &mut diagnostics)
-        .map(|node| substitute(node, &FixedEnvironment::new()));
-    let config = node.and_then(|node| decode(&node, "", &mut diagnostics));
-    assert!(diagnostics.is_empty(), "{diagnostics}");
-    config.unwrap()
+    settings(text, &FixedEnvironment::new()).unwrap()
 }
 
 /// A processor with one parser.

@@ -11,8 +11,9 @@ mod settings;
 
 use std::time::Duration;
 
-use hornpipe_engine::config::{Diagnostics, FixedEnvironment, Source, decode, parse, substitute};
+use hornpipe_engine::config::FixedEnvironment;
 use hornpipe_engine::telemetry::SignalCounters;
+use hornpipe_engine::testing::settings;
 use hornpipe_model::{Context, MetricPoint, MetricValue, Origin, Resource, Scope, Tags, Timestamp, Window};
 
 use super::*;
@@ -21,12 +22,7 @@ use super::*;
 const HOST: &str = "web-1";
 
 fn config(text: &str, environment: &FixedEnvironment) -> TaggingConfig {
-    let mut diagnostics = Diagnostics::new();
-    let node =
-        parse(&Source::new("pipeline.yaml", text, 0), &mut diagnostics).map(|node| substitute(node, environment));
-    let config = node.and_then(|node| decode(&node, "", &mut diagnostics));
-    assert!(diagnostics.is_empty(), "{diagnostics}");
-    config.unwrap()
+    settings(text, environment).unwrap()
 }
 
 fn processor(text: &str) -> Tagging {
