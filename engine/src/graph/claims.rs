@@ -45,11 +45,11 @@ mod tests {
 
     use async_trait::async_trait;
 
-    use super::super::tests::{environment, settings};
+    use super::super::tests::{empty_plan, environment, settings};
     use super::super::{Graph, RunningGraph};
     use crate::Shutdown;
     use crate::component::{BuildContext, Outputs, Receiver, ReceiverConfig};
-    use crate::config::{Plan, Planned, ServiceConfig};
+    use crate::config::{Plan, Planned};
     use crate::testing::FakeClock;
 
     use super::*;
@@ -79,16 +79,7 @@ mod tests {
             config: Box::new(Listening(*address)) as Box<dyn ReceiverConfig>,
             settings: settings(&format!("endpoint: \"{address}\"")),
         };
-        Plan {
-            receivers: receivers.iter().map(planned).collect(),
-            processors: Vec::new(),
-            exporters: Vec::new(),
-            extensions: Vec::new(),
-            pipelines: Vec::new(),
-            service: ServiceConfig::default(),
-            queue_memory: crate::config::ByteSize::mib(32),
-            root: settings("receivers:"),
-        }
+        Plan { receivers: receivers.iter().map(planned).collect(), ..empty_plan() }
     }
 
     fn free() -> SocketAddr {

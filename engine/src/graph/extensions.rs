@@ -128,8 +128,8 @@ mod tests {
 
     use super::*;
     use crate::component::BuildError;
-    use crate::config::{Plan, ServiceConfig};
-    use crate::graph::tests::{environment, settings};
+    use crate::config::Plan;
+    use crate::graph::tests::{empty_plan, environment, settings};
     use crate::graph::{Environment, Graph};
     use crate::status::Health;
     use crate::testing::FakeClock;
@@ -176,20 +176,8 @@ mod tests {
     }
 
     fn plan(diary: &Diary, text: &str) -> Plan {
-        Plan {
-            receivers: Vec::new(),
-            processors: Vec::new(),
-            exporters: Vec::new(),
-            extensions: vec![Planned {
-                id: "diary".to_owned(),
-                config: Box::new(diary.clone()),
-                settings: settings(text),
-            }],
-            pipelines: Vec::new(),
-            service: ServiceConfig::default(),
-            queue_memory: crate::config::ByteSize::mib(32),
-            root: settings("extensions:"),
-        }
+        let config = Box::new(diary.clone());
+        Plan { extensions: vec![Planned { id: "diary".to_owned(), config, settings: settings(text) }], ..empty_plan() }
     }
 
     fn start(plan: Plan) -> (RunningGraph, Environment) {
@@ -216,7 +204,7 @@ mod tests {
     async fn one_that_a_reload_takes_out_ends_and_is_no_longer_reported() {
         let diary = Diary { name: "it", ..Diary::default() };
         let (mut running, environment) = start(plan(&diary, "a: 1"));
-        running.reload(Plan { extensions: Vec::new(), ..plan(&diary, "") }, Duration::ZERO).unwrap();
+        running.reload(empty_plan(), Duration::ZERO).unwrap();
         assert!(environment.status.reader().report().extensions.is_empty());
         running.shutdown(Duration::from_secs(1)).await;
         assert_eq!(diary.read(), ["it is built", "it stops"]);

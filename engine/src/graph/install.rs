@@ -10,10 +10,10 @@ use tokio::task::JoinHandle;
 use super::build::{Changes, ExporterChange, NewExporter, NewReceiver, PipelineChange, ReceiverChange};
 use super::{RunningExporter, RunningGraph, RunningPipeline, RunningReceiver, supervise};
 use crate::component::Outputs;
-use crate::config::Node;
 use crate::delivery::{Delivery, directory};
 use crate::pipeline::Pipeline;
 use crate::sockets::Address;
+use crate::telemetry::ComponentTelemetry;
 use crate::{Clock, Output, Shutdown, ShutdownTrigger, reason};
 
 /// What a new graph leaves behind, and the gates that open when it is gone.
@@ -111,8 +111,12 @@ impl RunningGraph {
                     RunningReceiver { settings, ..known }
                 }
                 (Some(new), known) => {
-                    let predecessor = known.map(|index| before.swap_remove(index));
-                    self.start_receiver(id, settings, signals, new, predecessor, retired)
+                    let gate = known.map(|index| retired.succeed(before.swap_remove(index)));
+                    let (telemetry, sockets) = (Arc::clone(&new.context.telemetry), new.context.sockets.clone());
+                    let outputs = self.outputs(&id, &signals, &telemetry);
+                    let (stop, stopped) = Shutdown::new();
+                    let task = spawn_receiver(new, outputs.clone(), stopped, gate);
+                    RunningReceiver { id, settings, signals, outputs, telemetry, sockets, stop, task }
                 }
                 (None, None) => continue,
             };
@@ -139,37 +143,13 @@ impl RunningGraph {
             || self.extensions.iter().any(|known| known.sockets.has_claimed(address))
     }
 
-    fn start_receiver(
-        &self,
-        id: String,
-        settings: Node,
-        signals: Vec<Signal>,
-        new: NewReceiver,
-        predecessor: Option<RunningReceiver>,
-        retired: &mut Retired,
-    ) -> RunningReceiver {
+    /// Where a receiver sends the signals that pipelines take from it.
+    fn outputs(&self, id: &str, signals: &[Signal], telemetry: &Arc<ComponentTelemetry>) -> Outputs {
         let output = |signal| {
-            let telemetry = Arc::clone(&new.context.telemetry);
-            signals.contains(&signal).then(|| Output::new(signal, telemetry, self.targets(&id, signal)))
+            let targets = || self.targets(id, signal);
+            signals.contains(&signal).then(|| Output::new(signal, Arc::clone(telemetry), targets()))
         };
-        let outputs = Outputs { metrics: output(Signal::Metrics), logs: output(Signal::Logs) };
-        let (stop, stopped) = Shutdown::new();
-        let (telemetry, sockets) = (Arc::clone(&new.context.telemetry), new.context.sockets.clone());
-        let running = supervise::run(new, outputs.clone(), stopped);
-        let task = match predecessor {
-            None => tokio::spawn(running),
-            Some(predecessor) => {
-                let (gate, open) = Shutdown::new();
-                retired.receivers.push(predecessor);
-                retired.successors.push(gate);
-                tokio::spawn(async move {
-                    // Also at a stop: both at once would end windows at the same second, of which a backend keeps one.
-                    open.requested().await;
-                    running.await;
-                })
-            }
-        };
-        RunningReceiver { id, settings, signals, outputs, telemetry, sockets, stop, task }
+        Outputs { metrics: output(Signal::Metrics), logs: output(Signal::Logs) }
     }
 
     /// The pipelines that take a signal from a receiver.
@@ -186,6 +166,14 @@ impl RunningGraph {
 }
 
 impl Retired {
+    /// Leaves a receiver behind. Its successor waits until what is returned is requested.
+    fn succeed(&mut self, predecessor: RunningReceiver) -> Shutdown {
+        let (gate, open) = Shutdown::new();
+        self.receivers.push(predecessor);
+        self.successors.push(gate);
+        open
+    }
+
     /// Ends in the order of a shutdown: receivers, then processors, then queues.
     async fn end(self, clock: Clock, limit: Duration) {
         for receiver in &self.receivers {
@@ -216,6 +204,17 @@ impl Retired {
             exporter.delivery.sweep().await;
         }
     }
+}
+
+/// The task that runs a receiver, after its predecessor.
+fn spawn_receiver(new: NewReceiver, outputs: Outputs, stopped: Shutdown, gate: Option<Shutdown>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Some(gate) = gate {
+            // Also at a stop: both at once would end windows at the same second, of which a backend keeps one.
+            gate.requested().await;
+        }
+        supervise::run(new, outputs, stopped).await;
+    })
 }
 
 /// The task that sends an exporter's data, after the one of its predecessor.

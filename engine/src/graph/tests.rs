@@ -218,6 +218,20 @@ pub(super) fn environment(time: &FakeClock) -> Environment {
     Environment::new(time.clock(), Arc::new(Resource::default()), ProcessFacts::default())
 }
 
+/// A plan that names no component.
+pub(super) fn empty_plan() -> Plan {
+    Plan {
+        receivers: Vec::new(),
+        processors: Vec::new(),
+        exporters: Vec::new(),
+        extensions: Vec::new(),
+        pipelines: Vec::new(),
+        service: ServiceConfig::default(),
+        queue_memory: crate::config::ByteSize::mib(32),
+        root: settings("receivers:"),
+    }
+}
+
 pub(super) fn settings(text: &str) -> Node {
     parse(&Text::new("test.yaml", text, 0), &mut Diagnostics::new()).unwrap()
 }
@@ -234,17 +248,7 @@ impl Setup {
     fn new() -> Self {
         let time = FakeClock::new();
         let environment = environment(&time);
-        let plan = Plan {
-            receivers: Vec::new(),
-            processors: Vec::new(),
-            exporters: Vec::new(),
-            extensions: Vec::new(),
-            pipelines: Vec::new(),
-            service: ServiceConfig::default(),
-            queue_memory: crate::config::ByteSize::mib(32),
-            root: settings("receivers:"),
-        };
-        Setup { settings: settings("first"), plan, environment, time }
+        Setup { settings: settings("first"), plan: empty_plan(), environment, time }
     }
 
     /// The components added from here on have other settings than those before.
