@@ -19,10 +19,13 @@ pub struct Entry<C: ?Sized> {
     /// What it does, in one line.
     pub summary: &'static str,
     /// Decodes settings; problems go to the diagnostics under the given path, and then there is no result.
-    pub decode: fn(&Node, &str, &mut Diagnostics) -> Option<Box<C>>,
+    pub decode: Box<Decode<C>>,
     /// The settings' JSON schema, with the options' documentation and defaults.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
+
+/// Decodes the settings under a path; problems go to the diagnostics.
+type Decode<C> = dyn Fn(&Node, &str, &mut Diagnostics) -> Option<Box<C>>;
 
 /// The component types that a configuration may name.
 #[derive(Default)]
@@ -46,36 +49,28 @@ impl Registry {
     /// Adds a receiver type.
     #[must_use]
     pub fn receiver<C: Settings + ReceiverConfig>(mut self) -> Self {
-        self.receivers.push(entry::<C, dyn ReceiverConfig>(|node, path, found| {
-            settings::<C>(node, path, found).map(|config| Box::new(config) as Box<dyn ReceiverConfig>)
-        }));
+        self.receivers.push(entry::<C, dyn ReceiverConfig>(|config| Box::new(config)));
         self
     }
 
     /// Adds a processor type.
     #[must_use]
     pub fn processor<C: Settings + ProcessorConfig>(mut self) -> Self {
-        self.processors.push(entry::<C, dyn ProcessorConfig>(|node, path, found| {
-            settings::<C>(node, path, found).map(|config| Box::new(config) as Box<dyn ProcessorConfig>)
-        }));
+        self.processors.push(entry::<C, dyn ProcessorConfig>(|config| Box::new(config)));
         self
     }
 
     /// Adds an exporter type.
     #[must_use]
     pub fn exporter<C: Settings + ExporterConfig>(mut self) -> Self {
-        self.exporters.push(entry::<C, dyn ExporterConfig>(|node, path, found| {
-            settings::<C>(node, path, found).map(|config| Box::new(config) as Box<dyn ExporterConfig>)
-        }));
+        self.exporters.push(entry::<C, dyn ExporterConfig>(|config| Box::new(config)));
         self
     }
 
     /// Adds an extension type.
     #[must_use]
     pub fn extension<C: Settings + ExtensionConfig>(mut self) -> Self {
-        self.extensions.push(entry::<C, dyn ExtensionConfig>(|node, path, found| {
-            settings::<C>(node, path, found).map(|config| Box::new(config) as Box<dyn ExtensionConfig>)
-        }));
+        self.extensions.push(entry::<C, dyn ExtensionConfig>(|config| Box::new(config)));
         self
     }
 
@@ -123,13 +118,13 @@ fn settings<C: Settings>(node: &Node, path: &str, found: &mut Diagnostics) -> Op
     config
 }
 
-fn entry<C: Settings, D: ?Sized>(decode: fn(&Node, &str, &mut Diagnostics) -> Option<Box<D>>) -> Entry<D> {
+fn entry<C: Settings, D: ?Sized + 'static>(boxed: fn(C) -> Box<D>) -> Entry<D> {
     Entry {
         name: C::TYPE,
         aliases: C::ALIASES,
         signals: C::SIGNALS,
         summary: C::SUMMARY,
-        decode,
+        decode: Box::new(move |node, path, found| settings::<C>(node, path, found).map(boxed)),
         schema: SchemaGenerator::subschema_for::<C>,
     }
 }
