@@ -11,10 +11,7 @@ pub fn validate(files: &[PathBuf]) -> ExitCode {
     let Some(plan) = load_plan(files) else { return ExitCode::FAILURE };
     let mut out = std::io::stdout().lock();
     for pipeline in &plan.pipelines {
-        let mut row = vec![pipeline.receivers.join(", ")];
-        row.extend(pipeline.processors.iter().cloned());
-        row.push(pipeline.exporters.join(", "));
-        let _ = writeln!(out, "{}: {}", pipeline.id, row.join(" -> "));
+        let _ = writeln!(out, "{}: {pipeline}", pipeline.id);
     }
     let _ = writeln!(out, "the configuration is valid");
     ExitCode::SUCCESS

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use hornpipe_model::{Signal, Timestamp};
+use hornpipe_model::Timestamp;
 
 use super::report::{CheckReport, ComponentStatus, ErrorStatus, Health, QueueStatus, SignalStatus, WaitingStatus};
 use crate::delivery::{QUEUE_CAPACITY, QUEUE_OLDEST, QUEUE_SIZE};
 use crate::telemetry::{
     ComponentIdentity, ComponentKind, ComponentTelemetry, PipelineTopology, SignalCounters, Status, Telemetry,
+    signals_of,
 };
 
 /// The components that run now, in the order of the configuration.
@@ -88,23 +89,12 @@ impl Reader<'_> {
                 exporters: waiting.exporters,
                 age_seconds: self.now.since(waiting.since).as_secs(),
             }),
-            signals: self.signals(telemetry),
+            signals: signals_of(telemetry, self.pipelines)
+                .map(|signal| (signal.as_str().to_owned(), counters(telemetry.signal(signal))))
+                .collect(),
             queue: self.take_queue(&mut numbers),
             numbers,
         })
-    }
-
-    /// The counters for each signal that the component serves or has seen.
-    fn signals(&self, telemetry: &ComponentTelemetry) -> BTreeMap<String, SignalStatus> {
-        let serves = |signal: &Signal| {
-            telemetry.signal(*signal).any()
-                || self
-                    .pipelines
-                    .iter()
-                    .any(|pipeline| pipeline.signal == *signal && pipeline.contains(telemetry.identity()))
-        };
-        let served = Signal::ALL.into_iter().filter(serves);
-        served.map(|signal| (signal.as_str().to_owned(), counters(telemetry.signal(signal)))).collect()
     }
 
     /// The queue, whose numbers are then no longer among the others.

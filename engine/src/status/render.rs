@@ -22,10 +22,7 @@ impl fmt::Display for StatusReport {
         self.fmt_process(f)?;
         writeln!(f, "\nPipelines")?;
         for pipeline in &self.pipelines {
-            let mut row = vec![pipeline.receivers.join(", ")];
-            row.extend(pipeline.processors.iter().cloned());
-            row.push(pipeline.exporters.join(", "));
-            writeln!(f, "  {}: {}", pipeline.id, row.join(" -> "))?;
+            writeln!(f, "  {}: {pipeline}", pipeline.id)?;
         }
         if !self.checks.is_empty() {
             writeln!(f, "\nChecks")?;

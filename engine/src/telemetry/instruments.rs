@@ -7,7 +7,7 @@ use hornpipe_model::Signal;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter};
 
-use super::{ComponentIdentity, ComponentKind, Level, SignalCounters, Telemetry, process};
+use super::{ComponentIdentity, ComponentKind, ComponentTelemetry, Level, SignalCounters, Telemetry, process};
 use crate::component::reason;
 
 /// A counter under the Collector's name, which has one metric for each signal.
@@ -125,21 +125,16 @@ impl Instruments {
 fn register_collector_counters(meter: &Meter, telemetry: &Telemetry) {
     for counter in &COLLECTOR_COUNTERS {
         for signal in Signal::ALL {
-            let telemetry = telemetry.clone();
+            let observe = each(telemetry, move |component, served, observer| {
+                if component.identity().kind == counter.kind && served == signal {
+                    observer.observe((counter.read)(component.signal(signal)), &[kind_label(component.identity())]);
+                }
+            });
             meter
                 .u64_observable_counter(format!("{}_{}", counter.name, signal.items()))
                 .with_unit(unit(signal))
                 .with_description(counter.description)
-                .with_callback(move |observer| {
-                    for (component, _) in telemetry
-                        .served()
-                        .iter()
-                        .filter(|(component, served)| component.identity().kind == counter.kind && *served == signal)
-                    {
-                        let value = (counter.read)(component.signal(signal));
-                        observer.observe(value, &[kind_label(component.identity())]);
-                    }
-                })
+                .with_callback(observe)
                 .build();
         }
     }
@@ -148,7 +143,7 @@ fn register_collector_counters(meter: &Meter, telemetry: &Telemetry) {
 fn register_item_counters(meter: &Meter, telemetry: &Telemetry) {
     for counter in &PROCESSOR_COUNTERS {
         let telemetry = telemetry.clone();
-        let callback = move |observer: &dyn AsyncInstrument<u64>| {
+        items_counter(meter, counter.name, counter.description, move |observer| {
             let mut sums = Sums::default();
             for (component, signal) in telemetry.served() {
                 if component.identity().kind == ComponentKind::Processor {
@@ -157,53 +152,52 @@ fn register_item_counters(meter: &Meter, telemetry: &Telemetry) {
                 }
             }
             sums.observe(observer);
-        };
-        items_counter(meter, counter.name, counter.description, callback);
+        });
     }
     for counter in &OWN_COUNTERS {
-        let telemetry = telemetry.clone();
-        let callback = move |observer: &dyn AsyncInstrument<u64>| {
-            for (component, signal) in telemetry.served() {
-                let value = (counter.read)(component.signal(signal));
-                observer.observe(value, &own_labels(component.identity(), signal));
-            }
-        };
-        items_counter(meter, counter.name, counter.description, callback);
+        let observe = each(telemetry, |component, signal, observer| {
+            observer.observe((counter.read)(component.signal(signal)), &own_labels(component.identity(), signal));
+        });
+        items_counter(meter, counter.name, counter.description, observe);
     }
-    let of_drops = telemetry.clone();
-    let callback = move |observer: &dyn AsyncInstrument<u64>| {
-        for (component, signal) in of_drops.served() {
-            for (reason, items) in component.signal(signal).dropped_by_reason() {
-                let mut labels = own_labels(component.identity(), signal);
-                labels.push(KeyValue::new("reason", reason));
-                observer.observe(items, &labels);
-            }
+    let dropped = each(telemetry, |component, signal, observer| {
+        for (reason, items) in component.signal(signal).dropped_by_reason() {
+            let mut labels = own_labels(component.identity(), signal);
+            labels.push(KeyValue::new("reason", reason));
+            observer.observe(items, &labels);
         }
-    };
-    items_counter(meter, "hornpipe_dropped_items", "Inputs that the component dropped, by reason", callback);
-    let of_recovered = telemetry.clone();
-    let callback = move |observer: &dyn AsyncInstrument<u64>| {
-        for (component, signal) in of_recovered.served() {
-            if component.identity().kind == ComponentKind::Exporter {
-                let value = component.signal(signal).recovered.get();
-                observer.observe(value, &own_labels(component.identity(), signal));
-            }
+    });
+    items_counter(meter, "hornpipe_dropped_items", "Inputs that the component dropped, by reason", dropped);
+    let recovered = each(telemetry, |component, signal, observer| {
+        if component.identity().kind == ComponentKind::Exporter {
+            let value = component.signal(signal).recovered.get();
+            observer.observe(value, &own_labels(component.identity(), signal));
         }
-    };
+    });
     let description = "Inputs that an earlier process left in the exporter's queue on disk";
-    items_counter(meter, "hornpipe_recovered_items", description, callback);
-    let of_held = telemetry.clone();
+    items_counter(meter, "hornpipe_recovered_items", description, recovered);
+    let held = each(telemetry, |component, signal, observer| {
+        observer.observe(component.signal(signal).held.get(), &own_labels(component.identity(), signal));
+    });
     meter
         .u64_observable_gauge("hornpipe_held_items")
         .with_unit("{item}")
         .with_description("Inputs that the component holds now")
-        .with_callback(move |observer| {
-            for (component, signal) in of_held.served() {
-                let value = component.signal(signal).held.get();
-                observer.observe(value, &own_labels(component.identity(), signal));
-            }
-        })
+        .with_callback(held)
         .build();
+}
+
+/// A callback that looks at every component with each signal that it serves.
+fn each(
+    telemetry: &Telemetry,
+    observe: impl Fn(&ComponentTelemetry, Signal, &dyn AsyncInstrument<u64>) + Send + Sync + 'static,
+) -> impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static {
+    let telemetry = telemetry.clone();
+    move |observer| {
+        for (component, signal) in telemetry.served() {
+            observe(&component, signal, observer);
+        }
+    }
 }
 
 fn items_counter(

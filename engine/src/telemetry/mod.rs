@@ -31,6 +31,7 @@ pub use export::SelfTelemetry;
 pub use final_counters::{ComponentCounters, FinalCounters};
 pub use headers::Headers;
 pub use topology::PipelineTopology;
+pub(crate) use topology::signals_of;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -99,16 +100,9 @@ impl Telemetry {
     /// Every component with each signal that it serves or has seen.
     fn served(&self) -> Vec<(Arc<ComponentTelemetry>, Signal)> {
         let pipelines = self.pipelines();
-        let serves = |component: &ComponentTelemetry, signal: Signal| {
-            let identity = component.identity();
-            pipelines.iter().any(|pipeline| pipeline.signal == signal && pipeline.contains(identity))
-                || component.signal(signal).any()
-        };
         let mut served = Vec::new();
         for component in self.components() {
-            for signal in Signal::ALL.into_iter().filter(|signal| serves(&component, *signal)) {
-                served.push((Arc::clone(&component), signal));
-            }
+            served.extend(signals_of(&component, &pipelines).map(|signal| (Arc::clone(&component), signal)));
         }
         served
     }

@@ -1,9 +1,11 @@
 //! Which components a pipeline is made of.
 
+use std::fmt;
+
 use hornpipe_model::Signal;
 use serde::{Deserialize, Serialize};
 
-use super::{ComponentIdentity, ComponentKind};
+use super::{ComponentIdentity, ComponentKind, ComponentTelemetry};
 
 /// A pipeline as configured: its signal and the ids of its members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +34,26 @@ impl PipelineTopology {
         };
         component.pipeline.as_ref().is_none_or(|pipeline| *pipeline == self.id) && members.contains(&component.id)
     }
+}
+
+impl fmt::Display for PipelineTopology {
+    /// The way of the data: `statsd, gunicorn -> tagging -> datadog, otlp`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.receivers.join(", "))?;
+        self.processors.iter().try_for_each(|processor| write!(f, " -> {processor}"))?;
+        write!(f, " -> {}", self.exporters.join(", "))
+    }
+}
+
+/// The signals that a component serves in these pipelines or has seen.
+pub(crate) fn signals_of(
+    component: &ComponentTelemetry,
+    pipelines: &[PipelineTopology],
+) -> impl Iterator<Item = Signal> {
+    Signal::ALL.into_iter().filter(move |signal| {
+        component.signal(*signal).any()
+            || pipelines.iter().any(|pipeline| pipeline.signal == *signal && pipeline.contains(component.identity()))
+    })
 }
 
 /// A signal as its name in JSON.
