@@ -1,8 +1,8 @@
 //! Records on disk: append-only segments, consumed from the oldest on.
 //!
-//! A directory holds segments, named for their first sequence number, and a small file that says what is consumed. What is
-//! appended is safe once [`Store::commit`] has returned. A segment is removed as a whole, when all in it is consumed or when
-//! the store outgrows its bound. A record that is damaged is skipped, and it alone: see [`header`] and [`segment`].
+//! A directory holds segments, named for their first sequence number and their key, and a small file that says what is
+//! consumed. What is appended is safe once [`Store::commit`] has returned. A segment is removed as a whole, when all in it is
+//! consumed or when the store outgrows its bound. A record that is damaged is skipped, and it alone: see [`header`] and [`segment`].
 //!
 //! [`Store::open`] reads no record: of a segment that is closed and untouched its last word tells what is in it, of the
 //! others (the one last written, and those that are half consumed) the headers are read, record by record.
@@ -69,6 +69,8 @@ pub(crate) struct Store {
 #[derive(Debug)]
 struct Segment {
     first: u64,
+    /// What the checksums of its headers begin with; 0 in segments of earlier releases.
+    key: u32,
     length: u64,
     /// What is in it and was not given out.
     unread: Amount,
@@ -78,8 +80,6 @@ struct Segment {
 #[derive(Debug)]
 struct Writer {
     file: Box<dyn StoreFile>,
-    /// What the first word says and the last word will.
-    random: u32,
     last: u64,
     written: Amount,
     /// Bytes that are safe, and what of the unread was written since.
@@ -151,13 +151,13 @@ impl Store {
             refused: 0,
             buffer: Vec::new(),
         };
-        let mut found: Vec<(u64, u64)> = store.files.list(directory)?.into_iter().filter_map(segment_of).collect();
-        found.sort_unstable();
+        let mut found: Vec<Segment> = store.files.list(directory)?.into_iter().filter_map(segment_of).collect();
+        found.sort_unstable_by_key(|segment| segment.first);
         let mut unread = Amount::default();
-        for (first, length) in found {
-            let segment = store.look_into(first, length, &position)?;
+        for mut segment in found {
+            store.look_into(&mut segment, &position)?;
             if segment.unread.records == 0 {
-                store.files.remove(&store.path(first))?;
+                store.files.remove(&store.path(&segment))?;
             } else {
                 unread.add(segment.unread);
                 store.segments.push_back(segment);
@@ -170,27 +170,27 @@ impl Store {
     }
 
     /// Counts what is left in a segment.
-    fn look_into(&mut self, first: u64, length: u64, position: &Position) -> io::Result<Segment> {
-        let file = self.files.open(&self.path(first))?;
-        if let Some((last, amount)) = segment::read_footer(file.as_ref(), length)?
-            && position.below <= first
+    fn look_into(&mut self, segment: &mut Segment, position: &Position) -> io::Result<()> {
+        let file = self.files.open(&self.path(segment))?;
+        if let Some((last, amount)) = segment::read_footer(file.as_ref(), segment.length, segment.key)?
+            && position.below <= segment.first
         {
             self.next = self.next.max(last.saturating_add(1));
-            return Ok(Segment { first, length, unread: amount });
+            segment.unread = amount;
+            return Ok(());
         }
-        let mut walk = Walk { offset: 0, length };
-        let mut unread = Amount::default();
+        let mut walk = segment.walk();
         loop {
             match walk.next(file.as_ref())? {
                 Found::Record(header) | Found::Torn(header) => {
                     self.next = self.next.max(header.sequence.saturating_add(1));
                     if !position.is_done(header.sequence) {
-                        unread.add(Amount { records: 1, items: u64::from(header.items) });
+                        segment.unread.add(Amount { records: 1, items: u64::from(header.items) });
                     }
                 }
                 // It may be a record that is not consumed: reading will tell.
-                Found::Damage => unread.records += 1,
-                Found::End => return Ok(Segment { first, length, unread }),
+                Found::Damage => segment.unread.records += 1,
+                Found::End => return Ok(()),
             }
         }
     }
@@ -222,8 +222,7 @@ impl Store {
         buffer.resize(header::LENGTH, 0);
         encode(&mut buffer);
         let items = u32::try_from(items).unwrap_or(u32::MAX);
-        let written = segment::seal_record(&mut buffer, sequence, items)
-            .and_then(|()| self.write(&buffer, sequence, u64::from(items), given));
+        let written = self.write(&mut buffer, sequence, items, given);
         self.refused = if written.is_err() { buffer.len() as u64 } else { 0 };
         // Room for one large record is not kept for ever.
         buffer.shrink_to(1 << 20);
@@ -231,32 +230,32 @@ impl Store {
         written
     }
 
-    fn write(&mut self, bytes: &[u8], sequence: u64, items: u64, given: bool) -> io::Result<()> {
+    fn write(&mut self, bytes: &mut [u8], sequence: u64, items: u32, given: bool) -> io::Result<()> {
         let length = bytes.len() as u64;
         if self.segments.back().is_some_and(|segment| segment.length + length > self.segment_bytes) {
             self.close_segment()?;
         }
+        // Also where this fails: what it leaves on the disk must not have the number of what comes next.
+        self.next = sequence + 1;
         if self.writer.is_none() {
-            let file = self.files.create(&self.path(sequence))?;
+            let segment = Segment { first: sequence, key: segment::new_key(), length: 0, unread: Amount::default() };
+            let file = self.files.create(&self.path(&segment))?;
             self.directory_changed = true;
-            let random = segment::random();
-            let start = segment::start(sequence, random);
-            self.segments.push_back(Segment { first: sequence, length: start.len() as u64, unread: Amount::default() });
+            self.segments.push_back(segment);
             let (written, unread_since) = (Amount::default(), Amount::default());
-            let writer = Writer { file, random, last: sequence, written, safe: 0, unread_since };
-            self.writer.insert(writer).file.write_at(&start, 0)?;
+            self.writer = Some(Writer { file, last: sequence, written, safe: 0, unread_since });
         }
         let is_all_given = self.unread().records == 0;
         debug_assert!(is_all_given || !given, "what is given out goes on where it ended");
         let (Some(writer), Some(segment)) = (&mut self.writer, self.segments.back_mut()) else {
             return Err(io::ErrorKind::NotFound.into());
         };
+        segment::seal_record(bytes, sequence, items, segment.key)?;
         writer.file.write_at(bytes, segment.length)?;
         segment.length += length;
-        let amount = Amount { records: 1, items };
+        let amount = Amount { records: 1, items: u64::from(items) };
         writer.last = sequence;
         writer.written.add(amount);
-        self.next = sequence + 1;
         if given && is_all_given {
             self.give(sequence);
         } else {
@@ -326,8 +325,8 @@ impl Store {
             let reader = match self.reader.take().filter(|reader| reader.first == segment.first) {
                 Some(reader) => reader,
                 None => {
-                    let file = self.files.open(&self.directory.join(name(segment.first)))?;
-                    Reader { first: segment.first, file, walk: Walk { offset: 0, length: segment.length } }
+                    let file = self.files.open(&self.directory.join(segment.name()))?;
+                    Reader { first: segment.first, file, walk: segment.walk() }
                 }
             };
             let reader = self.reader.insert(reader);
@@ -388,15 +387,15 @@ impl Store {
         if self.segments.len() < 2 {
             self.writer = None;
         }
-        let Segment { first, unread, .. } = self.segments.pop_front()?;
+        let oldest = self.segments.pop_front()?;
         let below = self.segments.front().map_or(self.next, |segment| segment.first);
-        self.reader = self.reader.take().filter(|reader| reader.first != first);
+        self.reader = self.reader.take().filter(|reader| reader.first != oldest.first);
         self.given.remove_below(below);
         self.reopened.remove_below(below);
         self.read_below = self.read_below.max(below);
         self.position_changed = true;
-        self.remove(first);
-        Some(Evicted { below, unread })
+        self.remove(&oldest);
+        Some(Evicted { below, unread: oldest.unread })
     }
 
     /// Keeps a record for a look that this release cannot read, where there are not too many yet.
@@ -442,7 +441,7 @@ impl Store {
     /// Ends the segment that is being written with a last word, and commits it.
     fn close_segment(&mut self) -> io::Result<()> {
         if let (Some(writer), Some(segment)) = (&self.writer, self.segments.back_mut())
-            && let Some(footer) = segment::footer(writer.last, writer.written, writer.random)
+            && let Some(footer) = segment::footer(writer.last, writer.written, segment.key)
         {
             writer.file.write_at(&footer, segment.length)?;
             segment.length += footer.len() as u64;
@@ -460,32 +459,42 @@ impl Store {
             let Segment { first, unread, .. } = self.segments[index];
             let is_written = self.writer.is_some() && index + 1 == self.segments.len();
             if unread.records == 0 && !is_written && !self.given.intersects(first, end) {
-                self.segments.remove(index);
                 self.reader = self.reader.take().filter(|reader| reader.first != first);
-                self.remove(first);
+                if let Some(segment) = self.segments.remove(index) {
+                    self.remove(&segment);
+                }
             }
             end = first;
         }
     }
 
     /// Removes a segment's file. One that stays is consumed, and removed at the next start.
-    fn remove(&self, first: u64) {
-        let _ = self.files.remove(&self.path(first));
+    fn remove(&self, segment: &Segment) {
+        let _ = self.files.remove(&self.path(segment));
     }
 
-    fn path(&self, first: u64) -> PathBuf {
-        self.directory.join(name(first))
+    fn path(&self, segment: &Segment) -> PathBuf {
+        self.directory.join(segment.name())
     }
 }
 
-fn name(first: u64) -> String {
-    format!("{first:020}{SUFFIX}")
+impl Segment {
+    fn name(&self) -> String {
+        let Segment { first, key, .. } = self;
+        if *key == 0 { format!("{first:020}{SUFFIX}") } else { format!("{first:020}-{key:08x}{SUFFIX}") }
+    }
+
+    fn walk(&self) -> Walk {
+        Walk { key: self.key, offset: 0, length: self.length }
+    }
 }
 
-/// First sequence number and length of a segment's file.
-fn segment_of((name, length): (String, u64)) -> Option<(u64, u64)> {
-    let digits = name.strip_suffix(SUFFIX)?;
-    Some((digits.parse().ok()?, length)).filter(|_| digits.len() == 20)
+/// The segment of a file's name and length, as it is before it is looked into.
+fn segment_of((name, length): (String, u64)) -> Option<Segment> {
+    let words = name.strip_suffix(SUFFIX)?;
+    let (first, key) = words.split_once('-').unwrap_or((words, "00000000"));
+    let (first, key) = (first.parse().ok()?, u32::from_str_radix(key, 16).ok()?);
+    Some(Segment { first, key, length, unread: Amount::default() }).filter(|segment| segment.name() == name)
 }
 
 #[cfg(test)]

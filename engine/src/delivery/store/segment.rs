@@ -44,6 +44,8 @@ pub(super) enum Found {
 /// Walks over a segment, a header at a time; no record is read that nobody asks for.
 #[derive(Debug)]
 pub(super) struct Walk {
+    /// The segment's.
+    pub key: u32,
     pub offset: u64,
     pub length: u64,
 }
@@ -57,16 +59,12 @@ impl Walk {
             return Ok(Found::End);
         }
         let read = file.read_at(&mut bytes, self.offset)?;
-        match Header::from_bytes(&bytes).filter(|_| read == header::LENGTH) {
-            Some(Header { kind: Kind::Start, .. }) if self.offset == 0 => {
-                self.offset = header::LENGTH as u64;
-                self.next(file)
-            }
+        match Header::from_bytes(&bytes, self.key).filter(|_| read == header::LENGTH) {
             Some(Header { kind: Kind::Footer, .. }) if left == header::LENGTH as u64 => {
                 self.offset = self.length;
                 Ok(Found::End)
             }
-            Some(Header { kind: Kind::Start | Kind::Footer, .. }) => {
+            Some(Header { kind: Kind::Footer, .. }) => {
                 self.offset += header::LENGTH as u64;
                 Ok(Found::Damage)
             }
@@ -102,7 +100,7 @@ impl Walk {
             let read = file.read_at(&mut buffer, start)?;
             let sound = |at: &usize| {
                 let candidate = buffer[*at..read].first_chunk();
-                candidate.is_some_and(|bytes| bytes[..4] == MAGIC && Header::from_bytes(bytes).is_some())
+                candidate.is_some_and(|bytes| bytes[..4] == MAGIC && Header::from_bytes(bytes, self.key).is_some())
             };
             if read < header::LENGTH {
                 break;
@@ -119,46 +117,35 @@ impl Walk {
 }
 
 /// A record in a buffer that begins with room for its header; the header is filled in.
-pub(super) fn seal_record(buffer: &mut [u8], sequence: u64, items: u32) -> io::Result<()> {
+pub(super) fn seal_record(buffer: &mut [u8], sequence: u64, items: u32, key: u32) -> io::Result<()> {
     let Some((head, record)) = buffer.split_first_chunk_mut::<{ header::LENGTH }>() else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     let length = u32::try_from(record.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
     let checksum = crc32c::crc32c(record);
-    *head = Header { kind: Kind::Record, length, sequence, items, checksum }.to_bytes();
+    *head = Header { kind: Kind::Record, length, sequence, items, checksum }.to_bytes(key);
     Ok(())
 }
 
-/// A number that nobody can guess.
-pub(super) fn random() -> u32 {
-    RandomState::new().hash_one(0) as u32
+/// The key of a new segment: a number that nobody can guess, and not 0.
+pub(super) fn new_key() -> u32 {
+    (RandomState::new().hash_one(0) as u32).max(1)
 }
 
-/// The first word of a segment.
-pub(super) fn start(first: u64, random: u32) -> [u8; header::LENGTH] {
-    Header { kind: Kind::Start, length: 0, sequence: first, items: 0, checksum: random }.to_bytes()
-}
-
-/// The last word of a segment, which says what is in it; `random` is what its first word says.
-pub(super) fn footer(last: u64, amount: Amount, random: u32) -> Option<[u8; header::LENGTH]> {
+/// The last word of a segment, which says what is in it.
+pub(super) fn footer(last: u64, amount: Amount, key: u32) -> Option<[u8; header::LENGTH]> {
     let length = u32::try_from(amount.records).ok()?;
     let items = u32::try_from(amount.items).ok()?;
-    Some(Header { kind: Kind::Footer, length, sequence: last, items, checksum: random }.to_bytes())
+    Some(Header { kind: Kind::Footer, length, sequence: last, items, checksum: 0 }.to_bytes(key))
 }
 
-/// What a segment's last word says, where it has one: its last sequence number and what is in it. A segment without a first
-/// word, as earlier releases wrote them, has to be walked over: its last bytes may be those of a record.
-pub(super) fn read_footer(file: &dyn StoreFile, length: u64) -> io::Result<Option<(u64, Amount)>> {
-    let header_at = |offset: u64, kind: Kind| -> io::Result<Option<Header>> {
-        let mut bytes = [0; header::LENGTH];
-        let read = file.read_at(&mut bytes, offset)?;
-        Ok(Header::from_bytes(&bytes).filter(|found| read == header::LENGTH && found.kind == kind))
-    };
-    let Some(offset) = length.checked_sub(header::LENGTH as u64) else { return Ok(None) };
-    let Some(start) = header_at(0, Kind::Start)? else { return Ok(None) };
-    let footer = header_at(offset, Kind::Footer)?;
-    let is_its_own = |found: &Header| found.checksum == start.checksum && found.length > 0;
-    Ok(footer
-        .filter(is_its_own)
-        .map(|found| (found.sequence, Amount { records: u64::from(found.length), items: u64::from(found.items) })))
+/// What a segment's last word says, where it has one: its last sequence number and what is in it. A segment without a key, as
+/// earlier releases wrote them, has to be walked over: its last bytes may be those of a record.
+pub(super) fn read_footer(file: &dyn StoreFile, length: u64, key: u32) -> io::Result<Option<(u64, Amount)>> {
+    let Some(offset) = length.checked_sub(header::LENGTH as u64).filter(|_| key != 0) else { return Ok(None) };
+    let mut bytes = [0; header::LENGTH];
+    let read = file.read_at(&mut bytes, offset)?;
+    let footer = Header::from_bytes(&bytes, key)
+        .filter(|found| read == header::LENGTH && found.kind == Kind::Footer && found.length > 0);
+    Ok(footer.map(|found| (found.sequence, Amount { records: u64::from(found.length), items: u64::from(found.items) })))
 }

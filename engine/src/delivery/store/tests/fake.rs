@@ -77,8 +77,8 @@ impl FakeDisk {
         self.lock().longest = longest;
     }
 
-    /// The machine loses power: of what was not brought to the disk, some is there and some is not, and a write may be cut
-    /// short.
+    /// The machine loses power: of what was not brought to the disk, some is there and some is not, also of one write: its blocks
+    /// get there in any order.
     pub fn crash(&self, random: &mut fastrand::Rng) {
         let mut state = self.lock();
         state.fails_from = None;
@@ -88,8 +88,9 @@ impl FakeDisk {
                 match change {
                     change if random.u8(..3) == 0 => change.apply(&mut bytes),
                     Change::Write(offset, written) if random.bool() => {
-                        let cut = random.usize(..=written.len());
-                        Change::Write(offset, written[..cut].to_owned()).apply(&mut bytes);
+                        let end = random.usize(..=written.len());
+                        let start = if random.bool() { 0 } else { random.usize(..=end) };
+                        Change::Write(offset + start as u64, written[start..end].to_owned()).apply(&mut bytes);
                     }
                     _ => {}
                 }

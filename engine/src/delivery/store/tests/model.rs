@@ -46,10 +46,12 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
 
 /// What a record may end with so that it looks like words of a segment.
 fn lie(size: usize) -> Vec<u8> {
+    let header = |sequence, length| Header { kind: Kind::Record, length, sequence, items: 9, checksum: 0 };
     match size % 5 {
         0 => segment::footer(1, Amount::default(), 0).unwrap().to_vec(),
         1 => segment::footer(u64::MAX, Amount { records: 1, items: 3 }, 7).unwrap().to_vec(),
-        2 => segment::start(1, 7).to_vec(),
+        2 => header(u64::MAX - 1, 0).to_bytes(0).to_vec(),
+        3 => header(1, u32::MAX).to_bytes(0).to_vec(),
         _ => Vec::new(),
     }
 }
