@@ -1,5 +1,10 @@
 //! A backend's words in a message of ours.
 
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::config::Secret;
 
 /// How much is repeated, in bytes.
@@ -18,16 +23,17 @@ pub struct Quote {
 }
 
 impl Quote {
-    /// Repeats all but these: keys, and values of headers.
+    /// Repeats all but these: keys, and values of headers. Of a `Basic` login its password is left out too, as it is.
     pub fn without<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut texts: Vec<&str> = Vec::new();
+        let mut texts: Vec<Cow<'_, str>> = Vec::new();
         for secret in secrets.into_iter().map(str::trim).filter(|secret| secret.len() >= SHORTEST_VALUE) {
-            texts.push(secret);
-            texts.extend(secret.split_whitespace().filter(|word| word.len() >= SHORTEST_WORD));
+            texts.push(secret.into());
+            texts.extend(secret.split_whitespace().filter(|word| word.len() >= SHORTEST_WORD).map(Cow::Borrowed));
+            texts.extend(password(secret).filter(|password| password.len() >= SHORTEST_VALUE).map(Cow::Owned));
         }
         texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
         texts.dedup();
-        Quote { secrets: texts.into_iter().map(Secret::from).collect() }
+        Quote { secrets: texts.iter().map(|text| Secret::from(&**text)).collect() }
     }
 
     /// Repeats bytes; what is not UTF-8 in them is replaced, white space and control characters become single spaces.
@@ -50,6 +56,13 @@ impl Quote {
     }
 }
 
+/// The password in the value of a header that is a `Basic` login (RFC 7617).
+fn password(value: &str) -> Option<String> {
+    let (_, login) = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))?;
+    let login = String::from_utf8(STANDARD.decode(login.trim()).ok()?).ok()?;
+    login.split_once(':').map(|(_, password)| password.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +80,14 @@ mod tests {
         for (bytes, expected) in cases {
             assert_eq!(Quote::default().bytes(bytes), expected);
         }
+    }
+
+    #[test]
+    fn the_password_of_a_login_is_not_repeated_either() {
+        // `ada:hunter2:secret`, and a password that is too short to be found.
+        let quote = Quote::without(["basic  YWRhOmh1bnRlcjI6c2VjcmV0", "Basic YWRhOmFiYw==", "Basic %%%%", "Basic"]);
+        let said = "YWRhOmh1bnRlcjI6c2VjcmV0: password hunter2:secret of ada is not abc";
+        assert_eq!(quote.text(said), "[REDACTED]: password [REDACTED] of ada is not abc");
     }
 
     #[test]
