@@ -39,7 +39,8 @@ pub(super) struct Answer {
     trailers: HeaderMap,
 }
 
-/// Reads an answer to its end.
+/// Reads an answer to its end: a call's status comes last, and before it nothing is known, whatever has come. How long that may
+/// take is up to the attempt.
 ///
 /// # Errors
 /// A connection that broke before.
