@@ -113,6 +113,7 @@ fn counters(counters: &SignalCounters) -> SignalStatus {
     SignalStatus {
         received: counters.received.get(),
         recovered: counters.recovered.get(),
+        split: counters.split.get(),
         passed: counters.passed.get(),
         emitted: counters.emitted.get(),
         dropped: counters.dropped_by_reason().into_iter().map(|(reason, n)| (reason.to_owned(), n)).collect(),

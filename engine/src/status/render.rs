@@ -142,10 +142,13 @@ impl fmt::Display for CheckReport {
 
 impl fmt::Display for SignalStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SignalStatus { received, recovered, emitted, dropped, held, .. } = self;
+        let SignalStatus { received, recovered, split, emitted, dropped, held, .. } = self;
         write!(f, "{received} in, ")?;
         if *recovered > 0 {
             write!(f, "{recovered} from disk, ")?;
+        }
+        if *split > 0 {
+            write!(f, "{split} more by splitting, ")?;
         }
         write!(f, "{emitted} out, {} dropped", dropped.values().sum::<u64>())?;
         if !dropped.is_empty() {

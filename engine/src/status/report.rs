@@ -243,6 +243,9 @@ pub struct SignalStatus {
     /// Inputs that an earlier process left in a queue on disk.
     #[serde(skip_serializing_if = "is_zero")]
     pub recovered: u64,
+    /// Inputs that became of others, too long for the backend: one that was split into three is two more.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub split: u64,
     /// Inputs represented in what went out.
     pub passed: u64,
     /// Items that went out; of an exporter, items that the backend took.

@@ -115,7 +115,8 @@ fn busy() -> Bench {
     let datadog = bench.exporter("datadog");
     datadog.set_status(Status::Error(REFUSED.to_owned()));
     datadog.signal(Signal::Metrics).received.add(12);
-    datadog.signal(Signal::Metrics).held.add(12);
+    datadog.signal(Signal::Metrics).split.add(2);
+    datadog.signal(Signal::Metrics).held.add(14);
     datadog.gauge(QUEUE_CAPACITY, "By", "").set(32 << 20);
     datadog.gauge(QUEUE_SIZE, "By", "").set(12_700);
     datadog.gauge(QUEUE_OLDEST, "s", "").set(NOW - 75);
@@ -156,7 +157,7 @@ Processors
 
 Exporters
   datadog [ERROR]: datadog: API key ending 1a2b3 refused by datadoghq.eu: check DD_API_KEY and DD_SITE
-    metrics: 12 in, 0 out, 0 dropped, 12 held
+    metrics: 12 in, 2 more by splitting, 0 out, 0 dropped, 14 held
     queue: 12.4 KiB of 32 MiB, oldest 1m15s
   otlp [OK]
     last error 0s ago: 503 from localhost:4317  [31m

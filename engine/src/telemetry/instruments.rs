@@ -93,6 +93,19 @@ const OWN_COUNTERS: [ItemCounter; 3] = [
     },
 ];
 
+const EXPORTER_COUNTERS: [ItemCounter; 2] = [
+    ItemCounter {
+        name: "hornpipe_recovered_items",
+        description: "Inputs that an earlier process left in the exporter's queue on disk",
+        read: |counters| counters.recovered.get(),
+    },
+    ItemCounter {
+        name: "hornpipe_split_items",
+        description: "Inputs that became of others, too long for the backend: one that was split into three is two more",
+        read: |counters| counters.split.get(),
+    },
+];
+
 /// Registers instruments for the counters that all components have, and for those of their own as these appear.
 pub(super) struct Instruments {
     meter: Meter,
@@ -168,14 +181,15 @@ fn register_item_counters(meter: &Meter, telemetry: &Telemetry) {
         }
     });
     items_counter(meter, "hornpipe_dropped_items", "Inputs that the component dropped, by reason", dropped);
-    let recovered = each(telemetry, |component, signal, observer| {
-        if component.identity().kind == ComponentKind::Exporter {
-            let value = component.signal(signal).recovered.get();
-            observer.observe(value, &own_labels(component.identity(), signal));
-        }
-    });
-    let description = "Inputs that an earlier process left in the exporter's queue on disk";
-    items_counter(meter, "hornpipe_recovered_items", description, recovered);
+    for counter in &EXPORTER_COUNTERS {
+        let observe = each(telemetry, |component, signal, observer| {
+            if component.identity().kind == ComponentKind::Exporter {
+                let value = (counter.read)(component.signal(signal));
+                observer.observe(value, &own_labels(component.identity(), signal));
+            }
+        });
+        items_counter(meter, counter.name, counter.description, observe);
+    }
     let held = each(telemetry, |component, signal, observer| {
         observer.observe(component.signal(signal).held.get(), &own_labels(component.identity(), signal));
     });

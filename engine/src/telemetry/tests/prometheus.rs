@@ -87,6 +87,7 @@ async fn names_and_labels_are_those_of_the_collector_and_start_at_zero() {
         format!(r#"hornpipe_received_items_total{{{receiver},signal="metrics"}} 100"#),
         format!(r#"hornpipe_received_items_total{{{processor},signal="metrics"}} 12"#),
         format!(r#"hornpipe_recovered_items_total{{{exporter},signal="metrics"}} 0"#),
+        format!(r#"hornpipe_split_items_total{{{exporter},signal="metrics"}} 0"#),
         r#"otelcol_exporter_enqueue_failed_metric_points_total{exporter="datadog/eu"} 4"#.to_owned(),
         r#"otelcol_exporter_send_failed_metric_points_total{exporter="datadog/eu"} 3"#.to_owned(),
         r#"otelcol_exporter_sent_metric_points_total{exporter="datadog/eu"} 40"#.to_owned(),
