@@ -29,6 +29,8 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
+    /// True where a choice between words is none of them: what stands beside it may well be right for the one that was meant.
+    pub(super) is_unknown_choice: bool,
 }
 
 impl Diagnostic {
@@ -43,7 +45,7 @@ impl Diagnostic {
     }
 
     pub(super) fn new(severity: Severity, message: String) -> Diagnostic {
-        Diagnostic { severity, location: None, path: NodePath::root(), message, help: None }
+        Diagnostic { severity, location: None, path: NodePath::root(), message, help: None, is_unknown_choice: false }
     }
 
     /// The same at a place.

@@ -77,6 +77,11 @@ impl NodePath {
         NodePath(self.0.iter().chain(&other.0).cloned().collect())
     }
 
+    /// The path of what holds this; nothing at the root.
+    pub(super) fn parent(&self) -> Option<NodePath> {
+        self.0.split_last().map(|(_, parents)| NodePath(parents.to_vec()))
+    }
+
     /// The steps.
     pub fn segments(&self) -> &[Segment] {
         &self.0

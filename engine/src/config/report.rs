@@ -74,18 +74,23 @@ impl Report {
 
     /// Gives each problem its place in the settings `node`, which stand at the dotted `path`, or that of the nearest
     /// key that exists. A problem about a value that did not decode, or whose key is mistyped, is left out: it follows
-    /// from that.
+    /// from that. So is one of a rule, an action and the like whose kind is not known.
     pub fn into_diagnostics(self, node: &Node, path: &str, diagnostics: &mut Diagnostics) {
         let base = NodePath::parse(path);
         let known: Vec<NodePath> = diagnostics.iter().map(|diagnostic| diagnostic.path.clone()).collect();
+        let choices = diagnostics.iter().filter(|diagnostic| diagnostic.is_unknown_choice);
+        let undecided: Vec<NodePath> =
+            choices.filter_map(|choice| choice.path.parent()).filter(|holder| *holder != base).collect();
         for problem in self.problems {
             let relative = with_indexes(node, &NodePath::parse(&problem.path));
             let path = base.join(&relative);
             let mut below = known.iter().filter(|known| base.contains(known) && **known != base);
             let is_absent = node.find(&relative).is_none();
-            if !below
-                .any(|known| path.contains(known) || known.contains(&path) || (is_absent && is_mistyped(known, &path)))
-            {
+            let follows = undecided.iter().any(|holder| holder.contains(&path))
+                || below.any(|known| {
+                    path.contains(known) || known.contains(&path) || (is_absent && is_mistyped(known, &path))
+                });
+            if !follows {
                 diagnostics.push(place(problem, node, &relative, path));
             }
         }

@@ -212,7 +212,9 @@ impl Kind {
     }
 
     pub fn diagnostic(self, place: &Place) -> Diagnostic {
+        let is_unknown_choice = matches!(self, Kind::UnknownVariant { .. });
         let mut diagnostic = self.words(place).at(&place.location).about(place.path.clone());
+        diagnostic.is_unknown_choice = is_unknown_choice;
         if let FieldState::Empty(location) = &place.field {
             diagnostic = diagnostic.at(location);
         }

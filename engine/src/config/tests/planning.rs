@@ -24,6 +24,32 @@ struct Statsd {
 #[serde(default, deny_unknown_fields)]
 struct Filter {
     names: Vec<String>,
+    rules: Vec<Rule>,
+    unit: Unit,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    #[serde(rename = "type")]
+    kind: RuleKind,
+    #[serde(default)]
+    pattern: String,
+}
+
+#[derive(Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum RuleKind {
+    Numbers,
+    Regex,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Unit {
+    #[default]
+    Items,
+    Bytes,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -72,6 +98,14 @@ impl ReceiverConfig for Statsd {
 }
 
 impl ProcessorConfig for Filter {
+    fn validate(&self, report: &mut Report) {
+        for (at, rule) in self.rules.iter().enumerate() {
+            if rule.kind == RuleKind::Numbers && !rule.pattern.is_empty() {
+                report.error(&format!("rules.{at}.pattern"), "`numbers` has no use for it");
+            }
+        }
+    }
+
     fn build(&self, _: Signal, _: BuildContext) -> Result<Box<dyn Processor>, BuildError> {
         Err(BuildError::new("", "not built in tests"))
     }
@@ -385,6 +419,32 @@ error: unknown key `telemtry`
 18 errors in pipeline.yaml
 ";
     assert_eq!(printed, expected);
+}
+
+#[test]
+fn what_stands_beside_an_unknown_choice_is_not_judged() {
+    let printed = bad("
+        receivers: {statsd: {interval: 1s}}
+        processors:
+          filter:
+            unit: byte
+            rules:
+              - type: regexx
+                pattern: a
+              - type: numbers
+                pattern: b
+        exporters: {otlp: {api_key: a}}
+        service:
+          pipelines:
+            metrics: {receivers: [statsd], processors: [filter], exporters: [otlp]}
+    ");
+    let errors: Vec<&str> = printed.lines().filter(|line| line.starts_with("error: ")).collect();
+    let expected = [
+        "error: `byte` is not a valid value",
+        "error: `regexx` is not a valid value",
+        "error: `numbers` has no use for it",
+    ];
+    assert_eq!(errors, expected, "{printed}");
 }
 
 #[test]
