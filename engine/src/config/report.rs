@@ -1,5 +1,7 @@
 //! What a component finds wrong with its own settings.
 
+use std::borrow::Cow;
+
 use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 use super::mask;
 use super::node::{Node, Value};
@@ -8,7 +10,7 @@ use super::suggest;
 
 /// Collects what `validate` finds. Paths are relative to the component: `endpoint`, `sending_queue.max_bytes`,
 /// `rules[0].match`; an empty one means the component itself. Messages are lower case, without a final period, and hold
-/// no secret.
+/// no secret; in those that are put together, values from outside the file are replaced by their references.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     problems: Vec<Problem>,
@@ -25,6 +27,14 @@ pub struct Problem {
     pub message: String,
     /// What to do.
     pub help: Option<String>,
+    /// Which of the two are words of the program itself, in which there is no value from outside.
+    own_words: OwnWords,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct OwnWords {
+    message: bool,
+    help: bool,
 }
 
 impl Report {
@@ -34,27 +44,40 @@ impl Report {
     }
 
     /// The settings cannot be used because of the option at `path`.
-    pub fn error(&mut self, path: &str, message: impl Into<String>) {
+    pub fn error(&mut self, path: &str, message: impl Into<Cow<'static, str>>) {
         self.add(Severity::Error, path, message.into(), None);
     }
 
     /// The same, with what to do about it.
-    pub fn error_with_help(&mut self, path: &str, message: impl Into<String>, help: impl Into<String>) {
+    pub fn error_with_help(
+        &mut self,
+        path: &str,
+        message: impl Into<Cow<'static, str>>,
+        help: impl Into<Cow<'static, str>>,
+    ) {
         self.add(Severity::Error, path, message.into(), Some(help.into()));
     }
 
     /// The option at `path` probably does not do what was meant.
-    pub fn warning(&mut self, path: &str, message: impl Into<String>) {
+    pub fn warning(&mut self, path: &str, message: impl Into<Cow<'static, str>>) {
         self.add(Severity::Warning, path, message.into(), None);
     }
 
     /// The same, with what to do about it.
-    pub fn warning_with_help(&mut self, path: &str, message: impl Into<String>, help: impl Into<String>) {
+    pub fn warning_with_help(
+        &mut self,
+        path: &str,
+        message: impl Into<Cow<'static, str>>,
+        help: impl Into<Cow<'static, str>>,
+    ) {
         self.add(Severity::Warning, path, message.into(), Some(help.into()));
     }
 
-    fn add(&mut self, severity: Severity, path: &str, message: String, help: Option<String>) {
-        self.problems.push(Problem { severity, path: path.to_owned(), message, help });
+    fn add(&mut self, severity: Severity, path: &str, message: Cow<'static, str>, help: Option<Cow<'static, str>>) {
+        let is_own = |words: &Cow<'static, str>| matches!(words, Cow::Borrowed(_));
+        let own_words = OwnWords { message: is_own(&message), help: help.as_ref().is_some_and(is_own) };
+        let (path, message, help) = (path.to_owned(), message.into_owned(), help.map(Cow::into_owned));
+        self.problems.push(Problem { severity, path, message, help, own_words });
     }
 
     /// True when nothing was found.
@@ -114,8 +137,10 @@ fn place(problem: Problem, node: &Node, relative: &NodePath, path: NodePath) -> 
     {
         found.hide();
     }
-    let mut diagnostic = Diagnostic::new(problem.severity, without_values(problem.message, node));
-    diagnostic.help = problem.help.map(|help| without_values(help, node));
+    let Problem { severity, message, help, own_words, .. } = problem;
+    let shown = |words: String, is_own: bool| if is_own { words } else { without_values(words, node) };
+    let mut diagnostic = Diagnostic::new(severity, shown(message, own_words.message));
+    diagnostic.help = help.map(|help| shown(help, own_words.help));
     diagnostic.at(&location).about(path)
 }
 

@@ -1,5 +1,7 @@
 //! From settings to rules.
 
+use std::borrow::Cow;
+
 use hornpipe_engine::config::{Environment, Report};
 use hornpipe_engine::{MatchType, Template};
 use regex::Regex;
@@ -173,7 +175,7 @@ impl Compiler<'_> {
         let (wanted, groups) = (template.map_or(0, Template::highest_group), pattern.captures_len() - 1);
         if wanted > groups {
             let message = format!("`pattern` has no group for `${wanted}`");
-            self.error(option, &message, r"put parentheses around what to take: `status\.(\d+)`");
+            self.error(option, message, r"put parentheses around what to take: `status\.(\d+)`");
         }
     }
 
@@ -198,7 +200,7 @@ impl Compiler<'_> {
         ];
         let help = format!("`{}` takes {} and metrics", kind.as_str(), used.join(", "));
         for (option, _) in given.iter().filter(|(option, is_given)| *is_given && !used.contains(option)) {
-            self.error(option, &format!("`{}` has no use for it", kind.as_str()), &help);
+            self.error(option, format!("`{}` has no use for it", kind.as_str()), help.clone());
         }
         if value.is_some() && value_from.is_some() && used.contains(&"value_from") {
             self.error("value_from", "the value is given already", "leave out `value` or `value_from`");
@@ -210,7 +212,7 @@ impl Compiler<'_> {
         self.report.error(&self.at(option), format!("`{kind}` needs `{option}`"));
     }
 
-    fn error(&mut self, option: &str, message: &str, help: &str) {
+    fn error(&mut self, option: &str, message: impl Into<Cow<'static, str>>, help: impl Into<Cow<'static, str>>) {
         self.report.error_with_help(&self.at(option), message, help);
     }
 

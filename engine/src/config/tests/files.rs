@@ -108,7 +108,7 @@ fn a_report_gets_its_places_and_keeps_quiet_about_what_did_not_decode() {
     report.error_with_help("rules.0.match", "must not be `a`", "try `b`");
     report.warning("endpoint", "is not set");
     report.error("port", "must not be 0");
-    report.error("secret", "`hunter2` is too short");
+    report.error("secret", format!("`{}` is too short", "hunter2"));
     assert!(report.has_errors());
     report.into_diagnostics(settings, "receivers.statsd", &mut diagnostics);
     assert_eq!(

@@ -175,6 +175,24 @@ fn a_literal_that_is_no_secret_is_shown() {
     assert!(printed.contains("= help: write `abcx`\n"), "{printed}");
 }
 
+#[test]
+fn words_of_our_own_stay_as_they_are_though_a_value_is_among_them() {
+    let environment = FixedEnvironment::new().with_variable("A", "8125");
+    let node = tree("endpoint: ${env:A}\n", &environment);
+    let mut report = Report::new();
+    report.error_with_help("endpoint", "is not a host and a port, 8125", "write host:port, such as localhost:8125");
+    report.error_with_help("endpoint", format!("{} is not one", 8125), format!("write localhost:{}", 8125));
+    let mut diagnostics = Diagnostics::new();
+    report.into_diagnostics(&node, "receivers.x", &mut diagnostics);
+    let found: Vec<(&str, Option<&str>)> =
+        diagnostics.iter().map(|found| (found.message.as_str(), found.help.as_deref())).collect();
+    let expected = [
+        ("is not a host and a port, 8125", Some("write host:port, such as localhost:8125")),
+        ("${env:A} is not one", Some("write localhost:${env:A}")),
+    ];
+    assert_eq!(found, expected);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
