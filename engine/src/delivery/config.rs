@@ -251,10 +251,10 @@ impl DeliveryConfig {
         match queue.num_consumers {
             Some(0) => report.error("sending_queue.num_consumers", "must be more than 0"),
             Some(count) if count > MOST_CONSUMERS as u64 => {
-                report.warning(
-                    "sending_queue.num_consumers",
-                    format!("more than {MOST_CONSUMERS} count as {MOST_CONSUMERS}"),
-                );
+                let message = format!("more than {MOST_CONSUMERS} count as {MOST_CONSUMERS}");
+                let help = "leave it out: each request under way is held in memory, and more of them bring less than larger ones, \
+                            which `sending_queue.batch` makes";
+                report.warning_with_help("sending_queue.num_consumers", message, help);
             }
             _ => {}
         }
