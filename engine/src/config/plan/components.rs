@@ -14,6 +14,18 @@ use super::Planned;
 use super::top;
 use crate::registry::Entry;
 
+/// Processors that stand in almost every file of the Collector, and what does their work here.
+const NOT_NEEDED: [(&str, &str); 2] = [
+    (
+        "batch",
+        "take it out, here and in the pipelines: exporters make batches by themselves, as `sending_queue.batch` says",
+    ),
+    (
+        "memory_limiter",
+        "take it out, here and in the pipelines: memory is bounded by itself, and by `service.memory_limit`",
+    ),
+];
+
 /// A section such as `receivers`, with what it defines.
 pub(super) struct Section<'a, C: ?Sized> {
     name: &'static str,
@@ -149,9 +161,11 @@ fn unknown_type<C: ?Sized>(section: &str, name: &str, origin: Option<&str>, type
         Some(origin) => Diagnostic::error(format!("unknown {kind} type in the value of `{origin}`")).with_help(valid),
         None => {
             let with_aliases = types.iter().flat_map(|entry| entry.aliases.iter().chain([&entry.name])).copied();
-            let help = match suggest::nearest(name, with_aliases) {
-                Some(near) => format!("did you mean `{near}`? {valid}"),
-                None => valid,
+            let not_needed = NOT_NEEDED.iter().find(|(known, _)| section == "processors" && *known == name);
+            let help = match (suggest::nearest(name, with_aliases), not_needed) {
+                (_, Some((_, instead))) => (*instead).to_owned(),
+                (Some(near), None) => format!("did you mean `{near}`? {valid}"),
+                (None, None) => valid,
             };
             Diagnostic::error(format!("unknown {kind} type `{name}`")).with_help(help)
         }

@@ -1,15 +1,19 @@
 //! `service.extensions`: which of the extensions run, in the order in which they start.
 
 use super::super::diagnostic::{Diagnostic, Diagnostics};
-use super::super::node::Node;
+use super::super::node::{Entry, Node};
 use super::super::path::NodePath;
 use super::super::suggest;
 use super::components::Definitions;
 use super::pipelines::{Reference, read_references};
+use super::{service, top};
 
 /// The ids of extensions that are defined and to be run.
 pub(super) fn read(service: Option<&Node>, defined: &Definitions, diagnostics: &mut Diagnostics) -> Vec<String> {
-    let Some(node) = service.and_then(|service| service.get("extensions")) else { return Vec::new() };
+    let Some(Entry { value: node, .. }) = service.and_then(|node| top::entry(node, "extensions", &service::KEYS))
+    else {
+        return Vec::new();
+    };
     let path = NodePath::of(["service", "extensions"]);
     let mut ids: Vec<String> = Vec::new();
     for reference in read_references(node, &path, diagnostics).unwrap_or_default() {
@@ -23,7 +27,7 @@ pub(super) fn read(service: Option<&Node>, defined: &Definitions, diagnostics: &
 
 fn check(reference: &Reference<'_>, defined: &Definitions, before: &[String]) -> Result<String, Diagnostic> {
     let (id, shown) = (reference.id(), reference.shown());
-    if !defined.items.iter().any(|item| item.id == id) {
+    if !defined.items.iter().any(|item| item.id == id) && !defined.is_mistyped(&id) {
         let names: Vec<&str> = defined.items.iter().map(|item| item.id.as_str()).collect();
         let error = Diagnostic::error(format!("extension {shown} is not defined"));
         // What comes from outside is not to be printed, not even by what is near it.

@@ -10,7 +10,7 @@ use super::super::path::NodePath;
 use super::super::suggest;
 use super::PipelinePlan;
 use super::components::Definitions;
-use super::top;
+use super::{service, top};
 
 /// The keys of a pipeline.
 const KEYS: [&str; 4] = ["receivers", "processors", "exporters", "enabled"];
@@ -26,8 +26,10 @@ pub(super) struct Defined {
 pub(super) fn read(service: Option<&Node>, defined: &Defined, diagnostics: &mut Diagnostics) -> Vec<PipelinePlan> {
     let path = NodePath::of(["service", "pipelines"]);
     let Some(service) = service.filter(|service| !service.entries().is_empty()) else { return Vec::new() };
-    let Some(node) = service.get("pipelines").filter(|node| !node.is_null() && !is_empty_mapping(node)) else {
-        let location = service.entry("pipelines").map_or(service.location(), |entry| &entry.key_location);
+    let section = top::entry(service, "pipelines", &service::KEYS);
+    let location = section.map_or(service.location(), |entry| &entry.key_location);
+    let node = section.map(|entry| &entry.value);
+    let Some(node) = node.filter(|node| !node.is_null() && !is_empty_mapping(node)) else {
         let help = "add one, such as `metrics: {receivers: [statsd], exporters: [debug]}`";
         diagnostics.push(Diagnostic::error("there is no pipeline").at(location).about(path).with_help(help));
         return Vec::new();
@@ -66,7 +68,6 @@ pub(super) fn read(service: Option<&Node>, defined: &Defined, diagnostics: &mut 
         }
     }
     if enabled.is_empty() && !may_be_enabled {
-        let location = service.entry("pipelines").map_or(service.location(), |entry| &entry.key_location);
         let error = Diagnostic::error("no pipeline is enabled").at(location).about(path);
         diagnostics.push(error.with_help("set `enabled: true` on one, or remove the key"));
     }
@@ -138,8 +139,8 @@ impl Reader<'_> {
     ) -> Vec<String> {
         let key = defined.section;
         let path = self.path.key(key);
-        let found =
-            self.entry.value.get(key).map(|node| if is_used { node.clone() } else { node.without_unresolved() });
+        let entry = top::entry(&self.entry.value, key, &KEYS);
+        let found = entry.map(|Entry { value, .. }| if is_used { value.clone() } else { value.without_unresolved() });
         let references = found.as_ref().and_then(|node| read_references(node, &path, diagnostics));
         if is_needed && found.as_ref().is_none_or(names_nothing) {
             let kind = defined.kind();
@@ -165,6 +166,9 @@ impl Reader<'_> {
         let id = reference.id();
         let shown = reference.shown();
         let Some(definition) = defined.items.iter().find(|definition| definition.id == id) else {
+            if defined.is_mistyped(&id) {
+                return Ok(id);
+            }
             let error = Diagnostic::error(format!("{kind} {shown} is not defined"));
             return Err(error.with_help(self.undefined_help(reference, &id, defined)));
         };
@@ -201,10 +205,22 @@ impl Reader<'_> {
 }
 
 impl Definitions {
+    /// True where an id whose type is not known, which is an error of its own, was probably meant to be this one.
+    pub(super) fn is_mistyped(&self, id: &str) -> bool {
+        let (wanted, name) = halves(id);
+        let unknown = self.items.iter().filter(|item| item.signals.is_none()).map(|item| halves(&item.id));
+        unknown.filter(|(_, other)| *other == name).any(|(kind, _)| suggest::nearest(wanted, [kind]).is_some())
+    }
+
     /// `receiver`, `processor` or `exporter`.
     fn kind(&self) -> &'static str {
         self.section.trim_end_matches('s')
     }
+}
+
+/// Type and name of an id.
+fn halves(id: &str) -> (&str, &str) {
+    id.split_once('/').unwrap_or((id, ""))
 }
 
 /// A name in a list, with its place.

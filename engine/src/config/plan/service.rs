@@ -10,7 +10,8 @@ use super::top;
 use crate::telemetry::TelemetryConfig;
 
 /// The keys of `service`.
-const KEYS: [&str; 6] = ["pipelines", "extensions", "telemetry", "shutdown_timeout", "hostname", "memory_limit"];
+pub(super) const KEYS: [&str; 6] =
+    ["pipelines", "extensions", "telemetry", "shutdown_timeout", "hostname", "memory_limit"];
 
 /// The longest name that a host can have (RFC 1123).
 const LONGEST_HOSTNAME: usize = 255;

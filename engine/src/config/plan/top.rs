@@ -1,7 +1,7 @@
 //! The top level of a configuration.
 
 use super::super::diagnostic::{Diagnostic, Diagnostics};
-use super::super::node::{Node, Value};
+use super::super::node::{Entry, Node, Value};
 use super::super::path::NodePath;
 use super::super::suggest;
 
@@ -36,19 +36,30 @@ pub(super) fn read<'a>(root: &'a Node, diagnostics: &mut Diagnostics) -> Option<
     }
     check_keys(root, &NodePath::root(), &KEYS, diagnostics);
     for needed in ["receivers", "exporters", "service"] {
-        if root.get(needed).is_none_or(Node::is_null) {
+        let entry = entry(root, needed, &KEYS);
+        if entry.is_none_or(|entry| entry.value.is_null()) {
             let message = format!("there is no `{needed}` section");
-            let location = root.entry(needed).map_or(root.location(), |entry| &entry.key_location);
+            let location = entry.map_or(root.location(), |entry| &entry.key_location);
             diagnostics.push(Diagnostic::error(message).at(location).with_help(format!("add `{needed}:`")));
         }
     }
+    let section = |key| entry(root, key, &KEYS).map(|entry| &entry.value);
     Some(Top {
-        receivers: root.get("receivers"),
-        processors: root.get("processors"),
-        exporters: root.get("exporters"),
-        extensions: root.get("extensions"),
-        service: root.get("service"),
+        receivers: section("receivers"),
+        processors: section("processors"),
+        exporters: section("exporters"),
+        extensions: section("extensions"),
+        service: section("service"),
     })
+}
+
+/// The entry of `key`, one of `valid`. Where it is missing, the one whose unknown key was probably meant to be it: that error is
+/// reported, and what would follow from the lack is not.
+pub(super) fn entry<'a>(node: &'a Node, key: &str, valid: &[&str]) -> Option<&'a Entry> {
+    let is_meant = |entry: &&Entry| {
+        !valid.contains(&entry.key.as_str()) && suggest::nearest(&entry.key, valid.iter().copied()) == Some(key)
+    };
+    node.entry(key).or_else(|| node.entries().iter().find(is_meant))
 }
 
 /// Reports every key of a mapping that is none of `valid`.

@@ -448,6 +448,54 @@ fn what_stands_beside_an_unknown_choice_is_not_judged() {
 }
 
 #[test]
+fn a_mistyped_key_is_the_only_error_about_it() {
+    let text = "
+        receivers: {statsd: {interval: 1s}}
+        processors: {filter: }
+        exporters: {otlp: {api_key: a}}
+        extensions: {}
+        service:
+          extensions: []
+          pipelines:
+            metrics: {receivers: [statsd], processors: [filter], exporters: [otlp]}
+    ";
+    good(text, &FixedEnvironment::new());
+    for (right, wrong, expected) in [
+        ("receivers: {", "recievers: {", "unknown key `recievers`"),
+        ("processors: {", "procesors: {", "unknown key `procesors`"),
+        ("exporters: {", "exporter: {", "unknown key `exporter`"),
+        ("service:", "services:", "unknown key `services`"),
+        ("pipelines:", "pipeline:", "unknown key `pipeline`"),
+        ("{receivers:", "{receiver:", "unknown key `receiver`"),
+        ("{statsd:", "{statd:", "unknown receiver type `statd`"),
+        ("{filter:", "{filtr:", "unknown processor type `filtr`"),
+        ("extensions: []", "extension: []", "unknown key `extension`"),
+    ] {
+        let printed = bad(&text.replacen(right, wrong, 1));
+        assert!(printed.starts_with(&format!("error: {expected}\n")), "{wrong}: {printed}");
+        assert!(printed.ends_with("\n1 error in pipeline.yaml\n"), "{wrong}: {printed}");
+    }
+}
+
+#[test]
+fn what_the_collector_needs_and_we_do_not_is_said() {
+    for name in ["batch", "memory_limiter"] {
+        let printed = bad(&format!(
+            "
+            receivers: {{statsd: {{interval: 1s}}}}
+            processors: {{{name}: {{timeout: 1s}}}}
+            exporters: {{otlp: {{api_key: a}}}}
+            service:
+              pipelines:
+                metrics: {{receivers: [statsd], processors: [{name}], exporters: [otlp]}}
+            "
+        ));
+        assert!(printed.contains("= help: take it out, here and in the pipelines: "), "{printed}");
+        assert!(printed.ends_with("\n1 error in pipeline.yaml\n"), "{printed}");
+    }
+}
+
+#[test]
 fn what_is_missing_is_said() {
     for (text, expected) in [
         ("", "error: the configuration is empty\n"),
