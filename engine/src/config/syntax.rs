@@ -60,7 +60,7 @@ fn plain_words(words: &str, at: Option<char>) -> (String, Option<String>) {
     let (message, help) = if has("mapping values are not allowed") || has("illegal placement of ':'") {
         (
             "`: ` is not allowed here",
-            "quote text that contains `: `; or an indentation or a closing bracket is wrong above",
+            "quote text that contains `: `; or a `:`, a closing bracket or the right indentation is missing above",
         )
     } else if has("tab") {
         ("a tab cannot indent YAML", "use spaces")

@@ -151,7 +151,11 @@ impl<'a> Cursor<'a> {
             Value::Null if self.is_root() || known.is_some() => {
                 visitor.visit_map(Fields::new(&self, known)).map_err(|error| error.at(&self))
             }
-            _ => Err(self.expected("a mapping")),
+            _ => {
+                let has_colon = self.node.as_text().is_some_and(|text| text.contains(':'));
+                let help = has_colon.then(|| "is the space after a `:` missing?".to_owned());
+                Err(DecodeError::new(Kind::Expected { expected: "a mapping".to_owned(), help }).at(&self))
+            }
         }
     }
 
