@@ -54,7 +54,7 @@ impl StatusReport {
                 Some(error) => {
                     line(f, "last reload", &format!("[ERROR] {ago} ago; the configuration before it runs on"))?;
                     for text in error.lines() {
-                        writeln!(f, "    {}", clean(text))?;
+                        writeln!(f, "{}", printable(&format!("    {text}")).trim_end())?;
                     }
                 }
             }
@@ -215,7 +215,12 @@ fn bytes(count: u64) -> String {
     }
 }
 
-/// Without what could steer a terminal or break the line: errors quote what others sent.
+/// The words alone, fit for a line of their own.
 fn clean(text: &str) -> String {
-    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    printable(text.trim())
+}
+
+/// Without what could steer a terminal or break the line: errors quote what others sent.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

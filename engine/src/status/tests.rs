@@ -203,11 +203,17 @@ fn what_the_process_goes_without_is_a_warning() {
 fn a_reload_that_failed_is_an_error_until_one_succeeds() {
     let bench = Bench::new(facts());
     assert_eq!(bench.report().last_reload, None);
-    bench.board.record_reload(Err("error: unknown key `endpont`\n  --> pipeline.yaml:3:5\n".to_owned()));
+    let error = "error: unknown key `endpont`\n  --> a.yaml:3:5\n   |\n 3 |     endpont: \u{1b}x\n   |     ^^^^^^^\n";
+    bench.board.record_reload(Err(error.to_owned()));
     let report = bench.report();
     assert_eq!(report.status, Health::Error);
-    let expected =
-        "  last reload:     [ERROR] 0s ago; the configuration before it runs on\n    error: unknown key `endpont`\n";
+    let expected = "  last reload:     [ERROR] 0s ago; the configuration before it runs on
+    error: unknown key `endpont`
+      --> a.yaml:3:5
+       |
+     3 |     endpont:  x
+       |     ^^^^^^^
+";
     assert!(report.to_string().contains(expected), "{report}");
     bench.board.record_reload(Ok(()));
     assert_eq!(bench.report().status, Health::Ok);
