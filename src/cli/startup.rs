@@ -19,15 +19,15 @@ pub fn announce(host: &HostName, exporters: &str, own_metrics: &[SocketAddr]) {
 /// Which exporters are on, and how the others that are configured are switched on.
 pub fn exporters(plan: &Plan) -> String {
     let on: Vec<&str> = plan.exporters.iter().map(|planned| planned.id.as_str()).collect();
-    let off: Vec<String> = configured(plan).into_iter().filter(|id| !on.contains(&id.as_str())).collect();
+    let configured = configured(plan);
+    let off: Vec<&str> = configured.iter().map(String::as_str).filter(|id| !on.contains(id)).collect();
     let mut line = format!("exporting to {}", on.join(", "));
     if !off.is_empty() {
-        let off = off.join(", ");
         let switch = match variable(plan) {
-            Some(variable) => format!("switch on with {variable}='[{off}]'"),
+            Some(variable) => format!("switch on with {variable}='[{}]'", configured.join(", ")),
             None => "name them in service.pipelines.<id>.exporters".to_owned(),
         };
-        line.push_str(&format!("; also configured: {off}: {switch}"));
+        line.push_str(&format!("; also configured: {}: {switch}", off.join(", ")));
     }
     line
 }
@@ -85,9 +85,13 @@ mod tests {
             (
                 "\"${env:TO:-[debug]}\"",
                 &unset,
-                "exporting to debug; also configured: otlp/eu, otlp: switch on with TO='[otlp/eu, otlp]'",
+                "exporting to debug; also configured: otlp/eu, otlp: switch on with TO='[debug, otlp/eu, otlp]'",
             ),
-            ("\"${TO}\"", &set, "exporting to debug, otlp; also configured: otlp/eu: switch on with TO='[otlp/eu]'"),
+            (
+                "\"${TO}\"",
+                &set,
+                "exporting to debug, otlp; also configured: otlp/eu: switch on with TO='[debug, otlp/eu, otlp]'",
+            ),
             (
                 "[debug]",
                 &unset,

@@ -70,7 +70,7 @@ fn the_exporters_and_the_host_name_are_said_with_what_decides_them() {
     for (variables, exporters, host) in [
         (
             [("DD_HOSTNAME", "web-1"), ("NAME", "")],
-            "exporting to debug; also configured: otlp: switch on with TO='[otlp]'",
+            "exporting to debug; also configured: otlp: switch on with TO='[debug, otlp]'",
             "host name: web-1 (from DD_HOSTNAME)",
         ),
         (
