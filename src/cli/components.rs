@@ -14,16 +14,15 @@ pub fn components() -> ExitCode {
             [] => String::new(),
             aliases => format!(" (also {})", aliases.join(", ")),
         };
-        let line = format!(
+        // A reader that closed the pipe early knows enough.
+        let _ = writeln!(
+            out,
             "{:<10} {:<12} {:<14} {}{aliases}",
             component.kind.as_str(),
             component.name,
             signals.join(", "),
             component.summary
         );
-        if writeln!(out, "{line}").is_err() {
-            return ExitCode::FAILURE;
-        }
     }
     ExitCode::SUCCESS
 }

@@ -32,11 +32,11 @@ struct Cli {
 enum Command {
     /// Run the pipeline (the default command)
     Run(ConfigArgs),
-    /// Report every problem of the configuration with its place, and exit
+    /// Report every problem of the configuration with its place; ends with 0 (valid) or 1
     Validate(ConfigArgs),
     /// List the components that are built in
     Components,
-    /// Say how the running process and each of its components is doing
+    /// Say how the running process and each of its components is doing; ends with 0, 1 (something is in error) or 2 (no answer)
     Status(status::StatusArgs),
     /// Run a check once and print what would be sent
     Check {

@@ -104,6 +104,16 @@ fn the_built_in_components_are_listed() {
     }
 }
 
+#[test]
+fn a_reader_that_closed_the_pipe_is_no_failure() {
+    for command in ["components", "--help"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = hornpipe().arg(command).stdout(writer).output().unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+    }
+}
+
 /// The settings that the Collector's own documentation shows for its `statsd` receiver.
 const OF_THE_COLLECTOR: &str = "\
 receivers:
