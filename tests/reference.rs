@@ -1,5 +1,5 @@
 //! The option tables in the components' READMEs are generated from the settings' documentation. This test compares
-//! them; `UPDATE_DOCS=1 cargo test --test reference` writes them anew.
+//! them; `UPDATE_DOCS=1 cargo test --test reference` writes them anew. And the READMEs' examples must be valid.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
@@ -7,7 +7,9 @@
 mod components;
 
 use std::fmt::Write as _;
+use std::path::Path;
 
+use hornpipe_engine::config::{FixedEnvironment, Source, load};
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value};
 
@@ -32,6 +34,25 @@ fn the_readmes_list_every_option_with_default_and_meaning() {
         let path = format!("{}/{kind}/{}/README.md", env!("CARGO_MANIFEST_DIR"), folder(name));
         let readme = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         check(&path, &readme, &table);
+    }
+}
+
+/// An example of a part of a configuration is laid over the shipped one.
+#[test]
+fn the_examples_of_the_readmes_are_valid() {
+    let environment = FixedEnvironment::new().with_variable("DD_API_KEY", "a").with_variable("OTLP_API_KEY", "b");
+    let shipped = Source::new("pipeline.yaml", include_str!("../pipeline.yaml"), 0);
+    let sections = ["receivers", "processors", "exporters", "extensions"];
+    let folders = sections.map(|kind| Path::new(env!("CARGO_MANIFEST_DIR")).join(kind));
+    let readmes = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    for path in readmes.map(|component| component.unwrap().path().join("README.md")) {
+        let readme = std::fs::read_to_string(&path).unwrap();
+        let blocks = readme.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap_or_default());
+        for example in blocks.filter(|block| sections.iter().any(|section| block.starts_with(section))) {
+            let example = Source::new(path.display().to_string(), example, 1);
+            let (plan, found) = load(&[shipped.clone(), example], &environment, &components::registry());
+            assert!(plan.is_some(), "{found}");
+        }
     }
 }
 
