@@ -1,9 +1,8 @@
 //! Starts a reader for each socket, and tells the operator where the receiver listens.
 
-use std::os::fd::AsFd;
+use std::io;
 
 use hornpipe_engine::component::BuildContext;
-use hornpipe_engine::config::ByteSize;
 
 use crate::StatsdConfig;
 use crate::guide::{self, Listening};
@@ -35,7 +34,9 @@ pub(crate) fn start_readers(
         let name = socket.name();
         // Several readers of one address are one place to the operator.
         let is_new = !names.contains(&name);
-        set_buffer(&socket, &name, config, &context.id);
+        if let Some(outcome) = set_buffer(&socket, config).filter(|_| is_new) {
+            tell_of_buffer(outcome, &name, config, &context.id);
+        }
         match &socket {
             Socket::Udp(socket) => started.listening.extend(Listening::of(socket).ok().filter(|_| is_new)),
             other => tracing::info!(receiver = context.id, "{}", guide::line(other)),
@@ -59,20 +60,19 @@ pub(crate) fn start_readers(
     Ok(started)
 }
 
-/// Gives a datagram socket its receive buffer; one at a path only where the settings say so.
-fn set_buffer(socket: &Socket, name: &str, config: &StatsdConfig, id: &str) {
+/// Gives a datagram socket its receive buffer, one at a path only where the settings say so; how large it has become.
+fn set_buffer(socket: &Socket, config: &StatsdConfig) -> Option<io::Result<usize>> {
+    let wanted = config.socket_buffer_size.as_usize();
     match socket {
-        Socket::Udp(socket) => enlarge(socket, name, config, id),
-        Socket::Unixgram(socket) if config.socket_buffer_size != ByteSize::default() => {
-            enlarge(socket, name, config, id);
-        }
-        _ => {}
+        Socket::Udp(socket) => Some(enlarge_receive_buffer(socket, wanted)),
+        Socket::Unixgram(socket) if wanted > 0 => Some(enlarge_receive_buffer(socket, wanted)),
+        _ => None,
     }
 }
 
-fn enlarge(socket: &impl AsFd, address: &str, config: &StatsdConfig, id: &str) {
+fn tell_of_buffer(outcome: io::Result<usize>, address: &str, config: &StatsdConfig, id: &str) {
     let wanted = config.socket_buffer_size.as_usize();
-    match enlarge_receive_buffer(socket, wanted) {
+    match outcome {
         Ok(granted) if granted < wanted => tracing::warn!(
             receiver = id,
             address,
