@@ -12,7 +12,7 @@ use std::time::Duration;
 use hornpipe_engine::Reason;
 use hornpipe_model::{AlertType, Event, EventPriority, Tags, Timestamp};
 
-use crate::parse::split_once;
+use crate::parse::{parse_timestamp, split_once};
 use crate::reason;
 use crate::tags::TagSection;
 
@@ -59,7 +59,7 @@ pub(crate) fn parse(line: &[u8], arrival: Duration) -> Result<ReceivedEvent, Rea
             continue;
         }
         match field.split_once(':') {
-            Some(("d", seconds)) => event.time = seconds.parse().map_or(Timestamp::UNKNOWN, Timestamp::from_secs),
+            Some(("d", seconds)) => event.time = parse_timestamp(seconds.as_bytes()).unwrap_or(Timestamp::UNKNOWN),
             Some(("h", name)) => host = Some(name.to_owned()),
             Some(("k", key)) => key.clone_into(&mut event.aggregation_key),
             Some(("p", name)) => event.priority = EventPriority::parse(name).unwrap_or_default(),
@@ -143,6 +143,7 @@ mod tests {
             }
         );
         assert_eq!(received.tags, ["a:b"].into_iter().collect());
+        assert_eq!(parsed("_e{1,1}:a|b|d:1700000000000").event.time, Timestamp::UNKNOWN, "milliseconds");
         assert_eq!(parsed("_e{1,0}:a||#host:tagged|h:own").event.host.as_deref(), Some("own"));
     }
 

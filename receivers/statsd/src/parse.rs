@@ -14,6 +14,10 @@ use memchr::memchr;
 use crate::number::parse_float;
 use crate::reason;
 
+/// In the year 5138. What is later was meant as milliseconds, of 1973 and after. The Agent takes it, and the intake drops it; a
+/// cumulative stream, whose time never steps back, would stay there with all that follows.
+const LATEST: u64 = 100_000_000_000;
+
 /// What a line asks to be done with its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
@@ -147,7 +151,7 @@ fn parse_fields<'a>(mut fields: &'a [u8], sample: &mut Sample<'a>) -> Result<(),
         match field {
             [b'#', tags @ ..] => sample.tags = tags,
             [b'@', rate @ ..] => sample.rate = parse_rate(rate)?,
-            [b'T', seconds @ ..] => sample.time = parse_timestamp(seconds)?,
+            [b'T', seconds @ ..] => sample.time = parse_timestamp(seconds).ok_or(reason::INVALID_TIMESTAMP)?,
             _ => {}
         }
     }
@@ -162,12 +166,12 @@ fn parse_rate(text: &[u8]) -> Result<f64, Reason> {
     Ok(if sensible { rate } else { 1.0 })
 }
 
-/// Whole seconds since the epoch, at least 1, as the Agent takes them.
+/// A time that a client gave: whole seconds since the epoch, from 1 up to [`LATEST`].
 #[cold]
-fn parse_timestamp(text: &[u8]) -> Result<Timestamp, Reason> {
-    let seconds = std::str::from_utf8(text).ok().and_then(|text| text.parse::<i64>().ok());
-    let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds >= 1);
-    seconds.map(Timestamp::from_secs).ok_or(reason::INVALID_TIMESTAMP)
+pub(crate) fn parse_timestamp(text: &[u8]) -> Option<Timestamp> {
+    let seconds = std::str::from_utf8(text).ok()?.parse::<i64>().ok()?;
+    let seconds = u64::try_from(seconds).ok().filter(|seconds| (1..LATEST).contains(seconds))?;
+    Some(Timestamp::from_secs(seconds))
 }
 
 #[inline]
@@ -278,6 +282,7 @@ mod tests {
             ("daemon:666|g|T0", reason::INVALID_TIMESTAMP),
             ("daemon:666|g|T-5", reason::INVALID_TIMESTAMP),
             ("daemon:666|g|T12.5", reason::INVALID_TIMESTAMP),
+            ("daemon:666|g|T1700000000000", reason::INVALID_TIMESTAMP),
             ("daemon:666|g|T9223372036854775808", reason::INVALID_TIMESTAMP),
             ("daemon:nan|g", reason::NOT_FINITE),
             ("daemon:-inf:inf|h", reason::NOT_FINITE),

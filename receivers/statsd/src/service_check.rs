@@ -11,7 +11,7 @@ use std::time::Duration;
 use hornpipe_engine::Reason;
 use hornpipe_model::{CheckStatus, Context, ServiceCheck, Timestamp};
 
-use crate::parse::split_once;
+use crate::parse::{parse_timestamp, split_once};
 use crate::reason;
 use crate::tags::TagSection;
 
@@ -55,7 +55,7 @@ pub(crate) fn parse(line: &[u8], arrival: Duration) -> Result<ReceivedCheck, Rea
             continue;
         }
         match split_once(field.as_bytes(), b':') {
-            Some((b"d", _)) => time = parse_time(field),
+            Some((b"d", seconds)) => time = parse_timestamp(seconds),
             Some((b"h", _)) => host = field.get(2..),
             Some((b"m", _)) => message = field.get(2..).unwrap_or_default(),
             _ => {}
@@ -75,12 +75,6 @@ fn parse_status(text: &str) -> Option<CheckStatus> {
         "3" => Some(CheckStatus::Unknown),
         _ => None,
     }
-}
-
-/// Seconds since the epoch; zero means "now", as in the Agent.
-fn parse_time(field: &str) -> Option<Timestamp> {
-    let seconds = field.strip_prefix("d:")?.parse().ok()?;
-    if seconds == 0 { None } else { Some(Timestamp::from_secs(seconds)) }
 }
 
 #[cfg(test)]
@@ -125,7 +119,9 @@ mod tests {
     #[test]
     fn a_field_that_cannot_be_read_is_left_out() {
         assert_eq!(read("_sc|a|0|d:yesterday|x").time, None);
+        // Zero means "now", as in the Agent.
         assert_eq!(read("_sc|a|0|d:0").time, None);
+        assert_eq!(read("_sc|a|0|d:1795343000000").time, None, "milliseconds");
     }
 
     #[test]
