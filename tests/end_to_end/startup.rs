@@ -43,6 +43,22 @@ fn a_taken_port_names_address_option_holder_and_the_way_out() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn as_many_files_as_the_system_allows_may_be_open() {
+    let (statsd, directory) = (free_address(), Directory::new());
+    let run = run(&directory, &configuration(statsd));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -Sn 64; exec \"$0\" \"$@\""]).arg(run.get_program()).args(run.get_args()).env_clear();
+    shell.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let hornpipe = Hornpipe::start_command(&mut shell, statsd);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", hornpipe.pid())).unwrap();
+    let limit = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let mut soft_and_hard = limit.split_whitespace().skip(3);
+    assert_eq!(soft_and_hard.next(), soft_and_hard.next(), "{limit}");
+    hornpipe.stop();
+}
+
+#[test]
 fn each_source_is_announced_with_its_first_packet_and_not_at_the_windows_end() {
     let (statsd, directory) = (free_address(), Directory::new());
     let mut hornpipe = Hornpipe::start_command(&mut run(&directory, &configuration(statsd)), statsd);

@@ -31,8 +31,6 @@ pub(crate) const MOST_IN_FLIGHT: usize = 4 * 1024 * 1024;
 const FIRST_IN_FLIGHT: usize = 256 * 1024;
 /// When nothing was sent or settled for so long, twice as much may be on its way: a processor may wait for the end of a long record.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// Files beside those of the receiver that a process has open.
-const OTHER_FILES: u64 = 256;
 
 /// Reads log files.
 pub struct FilelogReceiver {
@@ -56,7 +54,6 @@ impl FilelogReceiver {
 
     fn start(self) -> (Core, Reports) {
         let FilelogReceiver { options, poll_interval, finder, sets, context } = self;
-        allow_open_files(options.max_open as u64 + OTHER_FILES);
         let reports = Reports::new(&context);
         let (store, loaded) = open_store(&context, &reports);
         let core = Core {
@@ -87,18 +84,6 @@ fn open_store(context: &BuildContext, reports: &Reports) -> (Option<Store>, Load
         Err(problem) => {
             reports.no_store(&problem);
             (None, Loaded::default())
-        }
-    }
-}
-
-/// Raises the process's limit of open files, where it may.
-fn allow_open_files(wanted: u64) {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_some_and(|current| current < wanted) {
-        let current = Some(limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
-        if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current, maximum: limit.maximum }) {
-            tracing::debug!(%error, "the limit of open files stays");
         }
     }
 }
