@@ -46,6 +46,11 @@ impl Framer {
         Framer { framing, largest, tail: Vec::new(), skipped_bytes: 0, skips_line: false }
     }
 
+    /// The memory that the unfinished message takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.tail.capacity()
+    }
+
     /// Shows the messages that `data` completes, and what is too long once. At most `largest` bytes at a time. False
     /// where the stream makes no sense any more.
     pub(crate) fn feed(&mut self, data: &[u8], take: &mut impl FnMut(Piece<'_>)) -> bool {

@@ -26,6 +26,10 @@ const FIRST_CONNECTION: usize = 2;
 /// Connections that the system names at once.
 const EVENTS: usize = 256;
 
+/// How much memory unfinished lines and frames of all connections may take. They are rare, and short, but for clients that send
+/// the beginning of long ones and no more.
+const MOST_UNFINISHED: usize = 8 << 20;
+
 /// How long somebody waits who could not be accepted, where no connection has anything meanwhile.
 const PAUSE_BEFORE_ACCEPTING_AGAIN: Duration = Duration::from_millis(100);
 
@@ -132,6 +136,8 @@ pub(crate) struct Streams {
     queue: VecDeque<Token>,
     next: usize,
     refused: u64,
+    /// The memory that unfinished messages take, of all connections.
+    unfinished: usize,
     framing: Framing,
     limits: Limits,
     buffer: Vec<u8>,
@@ -153,6 +159,7 @@ impl Streams {
             queue: VecDeque::new(),
             next: FIRST_CONNECTION,
             refused: 0,
+            unfinished: 0,
             framing,
             limits,
             buffer: vec![0; limits.largest],
@@ -203,25 +210,43 @@ impl Streams {
         for (_, connection) in self.connections.drain() {
             connection.finish(false, take);
         }
+        self.unfinished = 0;
     }
 
     /// Reads once from a connection. Returns how often something was there: bytes or the end.
     fn turn(&mut self, token: Token, take: &mut impl FnMut(Piece<'_>)) -> usize {
         let Some(connection) = self.connections.get_mut(&token) else { return 0 };
         connection.is_queued = false;
+        self.unfinished -= connection.framer.bytes();
         let turn = connection.read(&mut self.buffer, take);
+        self.unfinished += connection.framer.bytes();
         match turn {
             Turn::Idle => return 0,
             Turn::More => enqueue(&mut self.connections, &mut self.queue, token),
-            Turn::Closed | Turn::Broken => {
-                if let Some(mut connection) = self.connections.remove(&token) {
-                    // It is closed right after.
-                    let _ = self.poll.registry().deregister(connection.stream.source());
-                    connection.finish(matches!(turn, Turn::Closed), take);
-                }
-            }
+            Turn::Closed | Turn::Broken => self.end(token, matches!(turn, Turn::Closed), take),
+        }
+        if self.unfinished > MOST_UNFINISHED {
+            self.end_largest(take);
         }
         1
+    }
+
+    /// Ends the connection whose unfinished message takes the most memory.
+    #[cold]
+    fn end_largest(&mut self, take: &mut impl FnMut(Piece<'_>)) {
+        let largest = self.connections.iter().max_by_key(|(_, connection)| connection.framer.bytes());
+        if let Some((&token, _)) = largest {
+            self.end(token, false, take);
+        }
+    }
+
+    fn end(&mut self, token: Token, complete: bool, take: &mut impl FnMut(Piece<'_>)) {
+        if let Some(mut connection) = self.connections.remove(&token) {
+            self.unfinished -= connection.framer.bytes();
+            // It is closed right after.
+            let _ = self.poll.registry().deregister(connection.stream.source());
+            connection.finish(complete, take);
+        }
     }
 
     /// Accepts all that wait, as long as the system lets it. Beyond the limit they are closed at once, so that their clients
@@ -407,6 +432,30 @@ mod tests {
             panic!()
         };
         assert!(SockRef::from(stream).keepalive().unwrap());
+    }
+
+    #[test]
+    fn clients_that_finish_nothing_take_bounded_memory() {
+        let socket = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let limits = Limits { largest: 64 << 10, connections: 1_000 };
+        let (mut streams, _waker) = Streams::new(Acceptor::tcp(socket).unwrap(), Framing::Newline, limits).unwrap();
+        let mut good = net::TcpStream::connect(address).unwrap();
+        good.write_all(b"a:1").unwrap();
+        let mut bad = Vec::new();
+        for _ in 0..MOST_UNFINISHED / limits.largest + 10 {
+            let mut client = net::TcpStream::connect(address).unwrap();
+            client.write_all(&vec![b'x'; limits.largest - 1]).unwrap();
+            drain(&mut streams);
+            bad.push(client);
+            assert!(streams.unfinished <= MOST_UNFINISHED);
+        }
+        let (open, _) = streams.connections();
+        assert!((10..bad.len() as u64).contains(&open), "{open} of {}", bad.len());
+        good.write_all(b"|c\n").unwrap();
+        assert_eq!(drain(&mut streams), ["a:1|c"]);
+        let held: usize = streams.connections.values().map(|connection| connection.framer.bytes()).sum();
+        assert_eq!(streams.unfinished, held);
     }
 
     #[test]
