@@ -249,12 +249,12 @@ impl Streams {
         }
     }
 
-    /// Accepts all that wait, as long as the system lets it. Beyond the limit they are closed at once, so that their clients
-    /// know.
+    /// Accepts who waits, as long as the system lets it, but no more of them than it reads from at once: those who are in are read
+    /// also while others keep coming. Beyond the limit they are closed at once, so that their clients know.
     fn accept(&mut self) -> usize {
         let mut count = 0;
         self.failure = None;
-        while self.may_accept && self.failure.is_none() {
+        while self.may_accept && self.failure.is_none() && count < EVENTS {
             match self.acceptor.accept() {
                 Ok((stream, peer)) => {
                     count += 1;
@@ -421,6 +421,23 @@ mod tests {
         assert_eq!(drain(&mut streams), ["c:1|c"]);
         waker.wake().unwrap();
         assert_eq!(streams.receive(true, &mut |_| {}).unwrap(), 0);
+    }
+
+    #[test]
+    fn those_who_are_in_do_not_wait_for_all_others_to_be_accepted() {
+        let socket = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        SockRef::from(&socket).listen(1_000).unwrap();
+        let limits = Limits { largest: 600, connections: 1 };
+        let (mut streams, _waker) = Streams::new(Acceptor::tcp(socket).unwrap(), Framing::Newline, limits).unwrap();
+        let mut first = net::TcpStream::connect(address).unwrap();
+        drain(&mut streams);
+        let others: Vec<_> = (0..EVENTS + 10).map(|_| net::TcpStream::connect(address).unwrap()).collect();
+        streams.receive(false, &mut |_| {}).unwrap();
+        assert_eq!(streams.connections(), (1, EVENTS as u64));
+        first.write_all(b"a:1|c\n").unwrap();
+        assert_eq!(drain(&mut streams), ["a:1|c"]);
+        assert_eq!(streams.connections(), (1, others.len() as u64));
     }
 
     #[test]
