@@ -23,7 +23,8 @@ const NAME: &str = "offsets";
 const FORMAT: &str = "hornpipe filelog offsets 1";
 /// The file is written anew when it is larger than this, and than four times what it was then.
 const SMALL: u64 = 256 * 1024;
-/// How long a content is remembered that was not seen any more.
+/// How long a content is remembered whose file is gone. One that has its file is remembered for as long as that is there: a file
+/// may be quiet for longer, and would be read again.
 const FORGET_AFTER_SECONDS: u64 = 7 * 24 * 60 * 60;
 
 /// The checkpoint of one receiver.
@@ -169,8 +170,8 @@ fn load(bytes: &[u8], now: Timestamp) -> Loaded {
         }
     }
     let oldest = now.as_secs().saturating_sub(FORGET_AFTER_SECONDS);
-    let is_young = |content: &Content| content.seen >= oldest;
-    let saved = contents.into_iter().filter(|(_, content)| is_young(content)).map(|(id, content)| Saved {
+    let is_kept = |content: &Content| content.size.is_some() || content.seen >= oldest;
+    let saved = contents.into_iter().filter(|(_, content)| is_kept(content)).map(|(id, content)| Saved {
         id,
         path: content.path.into(),
         inode: content.inode,
@@ -287,11 +288,12 @@ mod tests {
     }
 
     #[test]
-    fn contents_not_seen_for_a_week_are_forgotten() {
+    fn after_a_week_contents_without_a_file_are_forgotten_and_quiet_files_are_not() {
         let directory = Directory::new();
         let (mut store, _) = reopened(&directory);
-        store.write(&Changes::default(), || vec![saved(1, 10)], NOW).unwrap();
+        let (quiet, gone) = (saved(1, 10), saved(2, 20));
+        store.write(&Changes::default(), || vec![quiet.clone(), gone], NOW).unwrap();
         let later = Timestamp::from_secs(NOW.as_secs() + FORGET_AFTER_SECONDS + 1);
-        assert_eq!(Store::open(directory.path(), later).unwrap().1.saved, Some(Vec::new()));
+        assert_eq!(Store::open(directory.path(), later).unwrap().1.saved, Some(vec![quiet]));
     }
 }
