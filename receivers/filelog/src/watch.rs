@@ -63,8 +63,8 @@ mod linux {
     #[derive(Debug)]
     pub(crate) struct Watch {
         inotify: Arc<OwnedFd>,
-        directories: HashMap<PathBuf, i32>,
-        by_number: HashMap<i32, PathBuf>,
+        /// By the system's number. By way of symbolic links a directory has several paths.
+        directories: HashMap<i32, Vec<PathBuf>>,
         untold: BTreeSet<PathBuf>,
         buffer: Vec<MaybeUninit<u8>>,
     }
@@ -76,7 +76,6 @@ mod linux {
             Some(Watch {
                 inotify: Arc::new(inotify),
                 directories: HashMap::new(),
-                by_number: HashMap::new(),
                 untold: BTreeSet::new(),
                 buffer: vec![MaybeUninit::uninit(); 64 * 1024],
             })
@@ -88,20 +87,20 @@ mod linux {
         }
 
         /// Watches these directories and no others. True where all of them tell of changes.
+        ///
+        /// Each is asked for anew: a path may have become another directory, as where a log directory is moved away and made
+        /// again. The system tells by the number whether it is the same.
         pub(crate) fn set(&mut self, wanted: &BTreeSet<PathBuf>) -> bool {
-            let gone: Vec<PathBuf> = self.directories.keys().filter(|path| !wanted.contains(*path)).cloned().collect();
-            for path in gone {
-                if let Some(number) = self.directories.remove(&path) {
-                    self.by_number.remove(&number);
-                    // It is gone already where the directory is.
-                    let _ = inotify::remove_watch(&self.inotify, number);
-                }
-            }
+            let before = std::mem::take(&mut self.directories);
             self.untold.retain(|path| wanted.contains(path));
             for path in wanted {
-                if !self.directories.contains_key(path) && !self.untold.contains(path) {
+                if !self.untold.contains(path) {
                     self.add(path);
                 }
+            }
+            for number in before.into_keys().filter(|number| !self.directories.contains_key(number)) {
+                // It is gone already where the directory is.
+                let _ = inotify::remove_watch(&self.inotify, number);
             }
             self.untold.is_empty()
         }
@@ -122,12 +121,7 @@ mod linux {
                 | WatchFlags::MOVE_SELF
                 | WatchFlags::ONLYDIR;
             match inotify::add_watch(&self.inotify, path, events) {
-                Ok(number) => {
-                    if let Some(known) = self.by_number.insert(number, path.to_owned()) {
-                        self.directories.remove(&known);
-                    }
-                    self.directories.insert(path.to_owned(), number);
-                }
+                Ok(number) => self.directories.entry(number).or_default().push(path.to_owned()),
                 // Gone meanwhile: the next look finds out.
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => {}
                 Err(error) => {
@@ -142,41 +136,33 @@ mod linux {
         pub(crate) fn drain(&mut self) -> Vec<Change> {
             let mut changes = Vec::new();
             let mut last: Option<(i32, Vec<u8>)> = None;
-            let (mut ended, mut moved) = (Vec::new(), HashMap::new());
+            let mut moved: HashMap<u32, Vec<PathBuf>> = HashMap::new();
             let mut reader = inotify::Reader::new(&self.inotify, &mut self.buffer);
             while let Ok(event) = reader.next() {
                 let (number, what) = (event.wd(), event.events());
-                if what.contains(ReadFlags::IGNORED) {
-                    ended.push(number);
-                }
-                let Some(directory) = self.by_number.get(&number) else {
-                    changes.push(Change::Anything);
-                    continue;
-                };
-                let Some(name) = event.file_name() else {
+                let (Some(directories), Some(name)) = (self.directories.get(&number), event.file_name()) else {
                     changes.push(Change::Anything);
                     continue;
                 };
                 let name = name.to_bytes();
-                if !what.contains(ReadFlags::MODIFY) {
-                    last = None;
-                    let path = directory.join(OsStr::from_bytes(name));
-                    changes.push(Change::Entry(path.clone()));
-                    if what.contains(ReadFlags::MOVED_FROM) {
-                        moved.insert(event.cookie(), path);
-                    } else if what.contains(ReadFlags::MOVED_TO)
-                        && let Some(from) = moved.remove(&event.cookie())
-                    {
-                        changes.push(Change::Renamed { from, to: path });
+                let paths = directories.iter().map(|directory| directory.join(OsStr::from_bytes(name)));
+                if what.contains(ReadFlags::MODIFY) {
+                    if last.as_ref().is_none_or(|(known, file)| (*known, file.as_slice()) != (number, name)) {
+                        changes.extend(paths.map(Change::Modified));
+                        last = Some((number, name.to_owned()));
                     }
-                } else if last.as_ref().is_none_or(|(known, file)| (*known, file.as_slice()) != (number, name)) {
-                    changes.push(Change::Modified(directory.join(OsStr::from_bytes(name))));
-                    last = Some((number, name.to_owned()));
+                    continue;
                 }
-            }
-            for number in ended {
-                if let Some(path) = self.by_number.remove(&number) {
-                    self.directories.remove(&path);
+                last = None;
+                let paths: Vec<PathBuf> = paths.collect();
+                changes.extend(paths.iter().cloned().map(Change::Entry));
+                if what.contains(ReadFlags::MOVED_FROM) {
+                    moved.insert(event.cookie(), paths);
+                } else if what.contains(ReadFlags::MOVED_TO)
+                    && let Some(to) = paths.first()
+                {
+                    let from = moved.remove(&event.cookie()).into_iter().flatten();
+                    changes.extend(from.map(|from| Change::Renamed { from, to: to.clone() }));
                 }
             }
             changes
@@ -256,5 +242,43 @@ mod tests {
         watch.drain();
         fs::remove_dir_all(&below).unwrap();
         assert!(watch.drain().contains(&Change::Anything));
+    }
+
+    #[test]
+    fn a_directory_that_is_moved_away_and_made_again_is_watched_anew() {
+        let directory = Directory::new();
+        let below = directory.path().join("below");
+        fs::create_dir(&below).unwrap();
+        let wanted = BTreeSet::from([below.clone()]);
+        let mut watch = Watch::new().unwrap();
+        watch.set(&wanted);
+        fs::rename(&below, directory.path().join("away")).unwrap();
+        fs::create_dir(&below).unwrap();
+        assert_eq!(watch.drain(), [Change::Anything]);
+        watch.set(&wanted);
+        watch.drain();
+        fs::write(directory.path().join("away/a.log"), "x").unwrap();
+        assert_eq!(watch.drain(), [], "it is not ours any more");
+        let file = below.join("a.log");
+        fs::write(&file, "x").unwrap();
+        assert_eq!(watch.drain(), [Change::Entry(file.clone()), Change::Modified(file)]);
+    }
+
+    #[test]
+    fn changes_in_a_directory_with_two_paths_are_told_for_both() {
+        let directory = Directory::new();
+        let paths = ["link", "real"].map(|name| directory.path().join(name));
+        fs::create_dir(&paths[1]).unwrap();
+        std::os::unix::fs::symlink(&paths[1], &paths[0]).unwrap();
+        let mut watch = Watch::new().unwrap();
+        let wanted = BTreeSet::from(paths.clone());
+        for _ in 0..2 {
+            watch.set(&wanted);
+            fs::write(paths[1].join("a.log"), "x").unwrap();
+            let changes = watch.drain();
+            for path in &paths {
+                assert!(changes.contains(&Change::Modified(path.join("a.log"))), "{changes:?}");
+            }
+        }
     }
 }
