@@ -150,13 +150,14 @@ impl Walk<'_> {
         if self.excluded.is_some_and(|excluded| excluded.is_match(&path)) {
             return;
         }
-        match fs::metadata(&path) {
-            Ok(metadata) => {
-                let meta = Meta::from(&metadata);
-                if meta.is_file {
-                    self.findings.files.push(Found { path, set: self.set, meta });
-                }
+        match look(&path) {
+            Ok((meta, target)) if meta.is_file => {
+                // Where a link points is where changes are told.
+                let directory = target.as_deref().and_then(Path::parent);
+                self.findings.directories.extend(directory.map(Path::to_owned));
+                self.findings.files.push(Found { path, target, set: self.set, meta });
             }
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.note_missing(directory),
             Err(error) => self.findings.problems.push((path, error)),
         }
@@ -190,6 +191,16 @@ impl Walk<'_> {
         }
         self.findings.missing.insert(directory.to_owned());
     }
+}
+
+/// What is at a path; and, for a symbolic link, where that is.
+fn look(path: &Path) -> io::Result<(Meta, Option<PathBuf>)> {
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.is_symlink() {
+        return Ok((Meta::from(&metadata), None));
+    }
+    let target = fs::canonicalize(path)?;
+    Ok((Meta::from(&fs::metadata(&target)?), Some(target)))
 }
 
 /// True where `names` are the first ones of a path that `parts` name.

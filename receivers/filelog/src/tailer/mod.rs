@@ -46,6 +46,8 @@ const BYTES_A_BATCH: u64 = 256 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) path: PathBuf,
+    /// Where it is, if its path is a symbolic link.
+    pub(crate) target: Option<PathBuf>,
     pub(crate) set: usize,
     pub(crate) meta: Meta,
 }
@@ -155,7 +157,7 @@ impl Tailer {
         self.problems.clear();
         for file in found {
             let key = file.meta.key;
-            self.by_path.insert(file.path.clone(), key);
+            self.by_path.extend(file.target.iter().chain([&file.path]).map(|path| (path.clone(), key)));
             if !present.insert(key) {
                 continue;
             }

@@ -104,3 +104,18 @@ fn a_file_that_is_renamed_before_anybody_looks_is_read_under_the_name_that_it_ha
     fs::rename(path("app.log"), path("app.log.3")).unwrap();
     assert_eq!(step(&mut core, 5_010), [], "it is known");
 }
+
+#[test]
+fn a_file_behind_a_symbolic_link_is_read_as_soon_as_it_changes() {
+    let (directory, elsewhere) = (Directory::new(), Directory::new());
+    let target = elsewhere.path().join("0.log");
+    fs::write(&target, "").unwrap();
+    std::os::unix::fs::symlink(&target, directory.path().join("app.log")).unwrap();
+    let mut core = core(&directory);
+    let record = |text: &str| ("app.log".to_owned(), text.to_owned());
+    fs::write(&target, "one\n").unwrap();
+    assert_eq!(step(&mut core, 200), [record("one")]);
+    fs::rename(&target, elsewhere.path().join("0.log.1")).unwrap();
+    fs::write(&target, "two\n").unwrap();
+    assert_eq!(step(&mut core, 400), [record("two")]);
+}
