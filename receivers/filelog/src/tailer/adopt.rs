@@ -34,6 +34,8 @@ pub(super) struct Copy {
     pub(super) path: PathBuf,
     since: Duration,
     look: Look,
+    /// How long its content was at that look; of a compressed copy without end.
+    length: u64,
     /// When it was first seen to have all of its original, and how large it was.
     complete: Option<(Duration, u64)>,
 }
@@ -190,7 +192,7 @@ impl Tailer {
     }
 
     fn hold(&mut self, of: ContentId, meta: Meta, path: &Path) {
-        let copy = Copy { of, path: path.to_owned(), since: self.now, look: unlike_any(), complete: None };
+        let copy = Copy { of, path: path.to_owned(), since: self.now, look: unlike_any(), length: u64::MAX, complete: None };
         self.copies.insert(meta.key, copy);
     }
 
@@ -281,11 +283,11 @@ impl Tailer {
     /// Looks again at a file that had the same as another.
     fn judge_copy(&mut self, file: &Found) {
         let key = file.meta.key;
-        let is_short = (file.meta.look.size as usize) < self.options.fingerprint_size;
         let Some(copy) = self.copies.get_mut(&key) else { return };
         copy.path.clone_from(&file.path);
-        let overdue = is_short && self.now >= copy.since + SHORT_COPY;
-        if !overdue && copy.look == file.meta.look {
+        let (since, now, fingerprint) = (copy.since, self.now, self.options.fingerprint_size as u64);
+        let is_overdue = move |length| length < fingerprint && now >= since + SHORT_COPY;
+        if !is_overdue(copy.length) && copy.look == file.meta.look {
             return;
         }
         let (of, complete) = (copy.of, copy.complete);
@@ -312,7 +314,13 @@ impl Tailer {
                 self.copies.remove(&key);
                 return self.place(handle, meta, &file.path, file.set);
             }
-            if overdue || grew {
+            let original = self.tails.get(&of).and_then(|tail| tail.handle.as_ref());
+            // What is compressed of a plain file is its copy, however short.
+            let is_archive = handle.is_compressed() && original.is_some_and(|original| !original.is_compressed());
+            let length = if is_archive { u64::MAX } else { size };
+            let is_complete =
+                original.and_then(|original| original.meta().ok()).is_some_and(|original| size >= original.look.size);
+            if is_overdue(length) || grew {
                 self.copies.remove(&key);
                 let mut tail = self.new_tail(file.set, &file.path, key);
                 tail.is_judged = true;
@@ -321,10 +329,8 @@ impl Tailer {
                 self.insert(tail, false);
                 return Ok(());
             }
-            let original = self.tails.get(&of).and_then(|tail| tail.handle.as_ref()?.meta().ok());
-            let is_complete = original.is_some_and(|original| size >= original.look.size);
             if let Some(copy) = self.copies.get_mut(&key) {
-                copy.look = meta.look;
+                (copy.look, copy.length) = (meta.look, length);
                 if is_complete {
                     copy.complete.get_or_insert((self.now, size));
                 }
