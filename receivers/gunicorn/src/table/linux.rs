@@ -5,9 +5,10 @@
 //! `stat` of every process, which takes twice as long, and knows no other place than `/proc`.)
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -105,10 +106,16 @@ impl ProcessTable {
     /// working directory.
     ///
     /// # Errors
-    /// There is none, or this user may not read it.
+    /// There is none, it is no regular file, or this user may not read it.
     pub(crate) fn file_of(&self, pid: u32, path: &str, limit: u64) -> io::Result<Vec<u8>> {
+        // Anybody may have put anything there. So it is looked at before it is opened: that may wait for a writer for ever, or
+        // start a device.
+        let place = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(self.path_of(pid, path))?;
+        if !place.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
         let mut content = Vec::new();
-        File::open(self.path_of(pid, path))?.take(limit).read_to_end(&mut content)?;
+        File::open(format!("/proc/self/fd/{}", place.as_raw_fd()))?.take(limit).read_to_end(&mut content)?;
         Ok(content)
     }
 

@@ -1,7 +1,7 @@
 //! Every other system, macOS first of all: the `sysinfo` crate.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -85,13 +85,18 @@ impl ProcessTable {
     /// working directory.
     ///
     /// # Errors
-    /// There is none, or this user may not read it.
+    /// There is none, it is no regular file, or this user may not read it.
     pub(crate) fn file_of(&mut self, pid: u32, path: &str, limit: u64) -> io::Result<Vec<u8>> {
         let kind = ProcessRefreshKind::nothing().with_cwd(UpdateKind::Always).without_tasks();
         let directory = self.refreshed(pid, kind).and_then(sysinfo::Process::cwd);
         let directory = directory.ok_or(io::ErrorKind::PermissionDenied)?;
+        let path = directory.join(path);
+        // Anybody may have put anything there, such as a pipe that nobody writes to.
+        if !fs::metadata(&path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
         let mut content = Vec::new();
-        File::open(directory.join(path))?.take(limit).read_to_end(&mut content)?;
+        File::open(path)?.take(limit).read_to_end(&mut content)?;
         Ok(content)
     }
 

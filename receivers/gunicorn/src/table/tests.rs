@@ -63,6 +63,10 @@ fn a_process_is_seen_with_its_title_its_parent_and_what_it_was_started_with() {
     assert_eq!(table.variable(pid, "GUNICORN_CMD"), None);
     assert_eq!(table.file_of(pid, "gunicorn.conf.py", 9).unwrap(), b"proc_name");
     assert!(table.file_of(pid, "missing.py", 9).is_err());
+    // It is the user's of that process who says what is there: what waits for a writer must hold up nobody.
+    assert!(Command::new("mkfifo").arg(folder.join("pipe.py")).status().unwrap().success());
+    assert!(table.file_of(pid, "pipe.py", 9).is_err());
+    assert!(table.file_of(pid, "/dev/zero", 9).is_err());
     assert!(table.open_files(pid).unwrap().0 >= 3);
     assert!(table.cpu(process.id).is_some());
     assert_eq!(table.cpu(ProcessId { start: process.id.start + 1, ..process.id }), None, "another process of this id");
