@@ -72,7 +72,11 @@ mod linux {
     impl Watch {
         /// Watches nothing yet; `None` where the system has no room for another watcher.
         pub(crate) fn new() -> Option<Self> {
-            let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
+            let begun = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);
+            let inotify = begun.inspect_err(|error| {
+                tracing::warn!(%error, "polled: nothing can be watched; raise fs.inotify.max_user_instances");
+            });
+            let inotify = inotify.ok()?;
             Some(Watch {
                 inotify: Arc::new(inotify),
                 directories: HashMap::new(),

@@ -192,7 +192,8 @@ impl Tailer {
     }
 
     fn hold(&mut self, of: ContentId, meta: Meta, path: &Path) {
-        let copy = Copy { of, path: path.to_owned(), since: self.now, look: unlike_any(), length: u64::MAX, complete: None };
+        let copy =
+            Copy { of, path: path.to_owned(), since: self.now, look: unlike_any(), length: u64::MAX, complete: None };
         self.copies.insert(meta.key, copy);
     }
 
