@@ -1,7 +1,12 @@
 //! What a parser found, on its way into a record.
 
+use std::collections::HashMap;
+
 use hornpipe_engine::logs::Exception;
 use hornpipe_model::{Log, Severity, Timestamp, Value};
+
+/// Up to so many attributes are looked through, one after another, for one of the same key.
+const FEW: usize = 64;
 
 /// Time, severity and attributes of a text. What is not known leaves the record as it was.
 #[derive(Debug, Default, PartialEq)]
@@ -45,13 +50,48 @@ impl Fields {
             trace.trace_id = self.trace_id.unwrap_or(trace.trace_id);
             trace.span_id = self.span_id.unwrap_or(trace.span_id);
         }
-        // A key that comes twice keeps its first place and its last value.
         log.attributes.reserve_exact(self.attributes.len());
-        for (key, value) in self.attributes {
-            match log.attributes.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, old)) => *old = value,
-                None => log.attributes.push((key, value)),
+        merge(&mut log.attributes, self.attributes);
+    }
+}
+
+/// Adds attributes. A key that comes twice keeps its first place and its last value.
+fn merge(attributes: &mut Vec<(String, Value)>, more: Vec<(String, Value)>) {
+    // A line of JSON may have a hundred thousand keys.
+    let is_many = attributes.len() + more.len() > FEW;
+    let known = attributes.iter().enumerate().filter(|_| is_many);
+    let mut places: HashMap<String, usize> = known.map(|(place, (key, _))| (key.clone(), place)).collect();
+    for (key, value) in more {
+        let place = match is_many {
+            true => places.get(&key).copied(),
+            false => attributes.iter().position(|(known, _)| *known == key),
+        };
+        match place.and_then(|place| attributes.get_mut(place)) {
+            Some((_, old)) => *old = value,
+            None => {
+                if is_many {
+                    places.insert(key.clone(), attributes.len());
+                }
+                attributes.push((key, value));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_comes_twice_keeps_its_first_place_and_its_last_value_among_few_and_many() {
+        for count in [3, FEW, 10 * FEW] {
+            let pairs = |keys: std::ops::Range<usize>, value: &str| -> Vec<(String, Value)> {
+                keys.map(|key| (key.to_string(), Value::from(value))).collect()
+            };
+            let mut attributes = pairs(0..2, "old");
+            merge(&mut attributes, [pairs(1..count, "new"), pairs(count - 1..count, "last")].concat());
+            let expected = [pairs(0..1, "old"), pairs(1..count - 1, "new"), pairs(count - 1..count, "last")].concat();
+            assert_eq!(attributes, expected);
         }
     }
 }

@@ -5,7 +5,7 @@ use hornpipe_model::Severity;
 /// The severity that a source calls by this name: names of Python's `logging`, of syslog, and what others use. `None` where
 /// it is no such name.
 pub(crate) fn severity(name: &str) -> Option<Severity> {
-    const NAMES: [(&str, Severity); 22] = [
+    const NAMES: [(&str, Severity); 24] = [
         ("INFO", Severity::INFO),
         ("WARNING", Severity::WARN),
         ("ERROR", Severity::ERROR),
@@ -28,6 +28,8 @@ pub(crate) fn severity(name: &str) -> Option<Severity> {
         ("D", Severity::DEBUG),
         ("W", Severity::WARN),
         ("E", Severity::ERROR),
+        ("I", Severity::INFO),
+        ("F", Severity::FATAL),
     ];
     NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, severity)| *severity)
 }

@@ -25,6 +25,9 @@ impl Times {
     }
 }
 
+/// Smaller numbers of seconds (up to March 1973) are none: they are how long something took, or how often it came.
+const LEAST_SECONDS: u64 = 100_000_000;
+
 /// A time as a number in a text.
 pub(crate) fn number_in(text: &str) -> Option<Timestamp> {
     text.parse().ok().and_then(whole_number).or_else(|| number(text.parse().ok()?))
@@ -33,7 +36,7 @@ pub(crate) fn number_in(text: &str) -> Option<Timestamp> {
 /// A time as a whole number, exact.
 pub(crate) fn whole_number(number: u64) -> Option<Timestamp> {
     let scale = match number {
-        0 => return None,
+        n if n < LEAST_SECONDS => return None,
         n if n < 100_000_000_000 => NANOS,
         n if n < 100_000_000_000_000 => 1_000_000,
         n if n < 100_000_000_000_000_000 => 1_000,
@@ -45,7 +48,7 @@ pub(crate) fn whole_number(number: u64) -> Option<Timestamp> {
 /// A time as a number since 1970: seconds up to the year 5138, and beyond that milli-, micro- or nanoseconds.
 pub(crate) fn number(number: f64) -> Option<Timestamp> {
     let scale = match number {
-        n if !n.is_finite() || n <= 0.0 => return None,
+        n if !n.is_finite() || n < LEAST_SECONDS as f64 => return None,
         n if n < 1e11 => 1e9,
         n if n < 1e14 => 1e6,
         n if n < 1e17 => 1e3,

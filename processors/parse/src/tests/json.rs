@@ -37,10 +37,16 @@ fn fields_that_a_record_has_a_place_for_go_there() {
 #[test]
 fn values_without_their_meaning_stay_attributes() {
     let parse = parser("{type: json}");
-    let record =
-        parsed(&parse, r#"{"status": 200, "time": "late", "trace_id": "x", "pid": "a", "exception": "none"}"#).unwrap();
+    let record = parsed(
+        &parse,
+        r#"{"status": 200, "ts": 0.0052, "time": "late", "trace_id": "x", "pid": "a", "exception": "none"}"#,
+    )
+    .unwrap();
     assert_eq!((record.time, record.severity, &record.trace), (Timestamp::UNKNOWN, Severity::UNSPECIFIED, &None));
-    assert_eq!(attributes(&record), ["exception=none", "pid=a", "status=200", "time=late", "trace_id=x"]);
+    assert_eq!(
+        attributes(&record),
+        ["exception=none", "pid=a", "status=200", "time=late", "trace_id=x", "ts=Double(0.0052)"]
+    );
 }
 
 #[test]
