@@ -8,7 +8,7 @@ use crate::card;
 use crate::config::ReadyMask;
 
 /// What stands in the place of what was found.
-pub(crate) const MASKED: &[u8] = b"[masked]";
+pub(crate) const MASKED: &str = "[masked]";
 
 /// `Authorization` headers whatever they hold, tokens behind a scheme, and JSON Web Tokens wherever they are. A token has
 /// at least 16 characters, since `Bearer authentication failed` holds none.
@@ -18,7 +18,7 @@ const BEARER_TOKENS: [(&str, &[u8]); 3] = [
         b"${1}[masked]",
     ),
     (r"(?i)\b((?:bearer|basic)\s+)[a-z0-9._~+/-]{16,}=*", b"${1}[masked]"),
-    (r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*", MASKED),
+    (r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*", MASKED.as_bytes()),
 ];
 
 /// What stands for a value in quotation marks, without the closing one: to that, escapes included, or to the line's end. Within JSON in
@@ -39,28 +39,57 @@ macro_rules! secret_names {
     };
 }
 
+/// Names that mean a password.
+macro_rules! password_names {
+    () => {
+        "passw(?:or)?d|passphrase"
+    };
+}
+
 /// One of these is in every name. Whether any is there is told in a tenth of the time that the patterns take, and mostly none is.
-const IN_NAMES: &str = "(?i)key|token|secret|passw|passphrase|pwd";
+const IN_NAMES: &str = "(?i)key|token|secret|passw|passphrase|pwd|authorization";
 
 /// Values under names that mean a secret, quoted or not, also in a query that is encoded (`%3D`), and under names that often mean one.
-const NAMED: [(&str, &[u8]); 4] = [
+const NAMED: [(&str, &[u8]); 6] = [
+    // In JSON what is no text: JSON it stays.
+    (
+        concat!("(?i)((?:", secret_names!(), "|", password_names!(), r#")(\\?["'])\s*:\s*)(?-u:[^\s"'\\&,;\[\]{}])+"#),
+        b"${1}${2}[masked]${2}",
+    ),
     (
         concat!(
             "(?i)((?:",
             secret_names!(),
-            r#"|passw(?:or)?d|passphrase)\\?["']?\s*[:=]\s*)"#,
-            "(?:",
-            quoted!(),
-            r#"|(?-u:[^\s"'&,;])+)"#
+            "|",
+            password_names!(),
+            r#")(["'])\s*:\s*\[)(?-u:[^"'\[\]{}\n]|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')+\]"#
         ),
-        b"${1}${2}${3}${4}[masked]",
+        b"${1}${2}[masked]${2}]",
+    ),
+    (
+        concat!(
+            "(?i)((?:",
+            secret_names!(),
+            "|",
+            password_names!(),
+            r#")\\?["']?\s*[:=]\s*)(?:"#,
+            quoted!(),
+            ")|((?:",
+            secret_names!(),
+            "|",
+            password_names!(),
+            r#")(?:\s*[:=]|\\?["']\s*=)\s*)(?-u:[^\s"'&,;])+"#
+        ),
+        b"${1}${2}${3}${4}${5}[masked]",
     ),
     // Up to `%26`.
     (
         concat!(
             "(?i)((?:",
             secret_names!(),
-            r#"|passw(?:or)?d)%3d)(?:[^\s"'&,;%]|%[013-9a-f][0-9a-f]|%2[0-57-9a-f])+"#
+            "|",
+            password_names!(),
+            r#")%3d)(?:[^\s"'&,;%]|%[013-9a-f][0-9a-f]|%2[0-57-9a-f])+"#
         ),
         b"${1}[masked]",
     ),
@@ -87,10 +116,10 @@ const API_KEYS: [(&str, &[u8]); 1] = [(
         r"\b(?:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20,}",
         r"|AIza[0-9A-Za-z_-]{35}|xox[abeoprs]-[A-Za-z0-9-]{10,}|[rs]k_(?:live|test)_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{20,})"
     ),
-    MASKED,
+    MASKED.as_bytes(),
 )];
 
-const EMAIL_ADDRESSES: [(&str, &[u8]); 1] = [(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)*\.[\p{L}\d-]{2,}", MASKED)];
+const EMAIL_ADDRESSES: [(&str, &[u8]); 1] = [(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)*\.[\p{L}\d-]{2,}", MASKED.as_bytes())];
 
 /// The second is for a password with a slash in it; what stands between colon and slash is a port where it is a number.
 const URL_CREDENTIALS: [(&str, &[u8]); 2] = [
@@ -102,14 +131,17 @@ const URL_CREDENTIALS: [(&str, &[u8]); 2] = [
 ];
 
 /// The chosen masks, in order.
-pub(crate) struct Masks(Vec<Mask>);
+pub(crate) struct Masks {
+    all: Vec<Mask>,
+    in_names: Regex,
+}
 
 enum Mask {
     Pattern(Regex, &'static [u8]),
     /// The second group, where it has letters and digits.
     Likely(Regex),
     /// Others, where the pattern is there.
-    Where(Regex, Masks),
+    Where(Regex, Vec<Mask>),
     CardNumbers(Regex),
 }
 
@@ -131,30 +163,40 @@ impl Masks {
             if *mask == ReadyMask::ApiKeys {
                 let mut named = compiled(&NAMED)?;
                 named.push(Mask::Likely(compile(LIKELY)?));
-                masks.push(Mask::Where(compile(IN_NAMES)?, Masks(named)));
+                masks.push(Mask::Where(compile(IN_NAMES)?, named));
             }
         }
-        Ok(Masks(masks))
+        Ok(Masks { all: masks, in_names: compile(IN_NAMES)? })
     }
 
     /// The text with everything masked; `None` where nothing is found.
     pub(crate) fn mask(&self, text: &[u8]) -> Option<Vec<u8>> {
-        let mut masked: Option<Vec<u8>> = None;
-        for mask in &self.0 {
-            let text = masked.as_deref().unwrap_or(text);
-            let next = match mask {
-                // Asked first, since looking for groups allocates.
-                Mask::Pattern(pattern, placeholder) => {
-                    pattern.is_match(text).then(|| pattern.replace_all(text, *placeholder).into_owned())
-                }
-                Mask::Likely(candidate) => candidate.is_match(text).then(|| mask_likely(candidate, text)),
-                Mask::Where(names, masks) => names.is_match(text).then(|| masks.mask(text)).flatten(),
-                Mask::CardNumbers(candidate) => card::mask(candidate, text, MASKED),
-            };
-            masked = next.or(masked);
-        }
-        masked
+        mask_all(&self.all, text)
     }
+
+    /// Whether an attribute of this key is masked whatever it holds, as it would be in JSON.
+    pub(crate) fn hides(&self, key: &str) -> bool {
+        let in_json = || self.mask(format!("\"{key}\": \"x\"").as_bytes());
+        self.in_names.is_match(key.as_bytes()) && in_json().is_some_and(|masked| masked.ends_with(b": \"[masked]\""))
+    }
+}
+
+fn mask_all(masks: &[Mask], text: &[u8]) -> Option<Vec<u8>> {
+    let mut masked: Option<Vec<u8>> = None;
+    for mask in masks {
+        let text = masked.as_deref().unwrap_or(text);
+        let next = match mask {
+            // Asked first, since looking for groups allocates.
+            Mask::Pattern(pattern, placeholder) => {
+                pattern.is_match(text).then(|| pattern.replace_all(text, *placeholder).into_owned())
+            }
+            Mask::Likely(candidate) => candidate.is_match(text).then(|| mask_likely(candidate, text)),
+            Mask::Where(names, masks) => names.is_match(text).then(|| mask_all(masks, text)).flatten(),
+            Mask::CardNumbers(candidate) => card::mask(candidate, text, MASKED.as_bytes()),
+        };
+        masked = next.or(masked);
+    }
+    masked
 }
 
 fn compiled(patterns: &[(&str, &'static [u8])]) -> Result<Vec<Mask>, InvalidPattern> {
@@ -167,7 +209,7 @@ fn mask_likely(candidate: &Regex, text: &[u8]) -> Vec<u8> {
             [0, 1, 2].map(|group| found.get(group).map(|part| part.as_bytes()).unwrap_or_default());
         let has = |kind: fn(&u8) -> bool| value.iter().any(kind);
         match has(u8::is_ascii_alphabetic) && has(u8::is_ascii_digit) {
-            true => [name, MASKED].concat(),
+            true => [name, MASKED.as_bytes()].concat(),
             false => all.to_vec(),
         }
     };

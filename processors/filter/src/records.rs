@@ -6,7 +6,7 @@ use hornpipe_engine::component::Reason;
 use hornpipe_engine::logs::{Rules, Verdict};
 use hornpipe_model::{Body, Log, Value};
 
-use crate::masks::Masks;
+use crate::masks::{MASKED, Masks};
 
 /// What to do with a record.
 #[derive(Debug, PartialEq)]
@@ -79,8 +79,9 @@ impl Filters {
 
     fn masked_pairs(&self, pairs: &[(String, Value)]) -> Option<Vec<(String, Value)>> {
         let mut changed: Option<Vec<(String, Value)>> = None;
-        for (index, (_, value)) in pairs.iter().enumerate() {
-            if let Some(masked) = self.masked(value)
+        for (index, (key, value)) in pairs.iter().enumerate() {
+            let masked = if self.masks.hides(key) { hidden(value) } else { self.masked(value) };
+            if let Some(masked) = masked
                 && let Some((_, value)) = changed.get_or_insert_with(|| pairs.to_vec()).get_mut(index)
             {
                 *value = masked;
@@ -94,6 +95,16 @@ impl Filters {
         let by_masks = self.masks.mask(by_rules.as_deref().unwrap_or(text.as_bytes()));
         let masked = by_masks.or(by_rules)?;
         Some(String::from_utf8(masked).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+}
+
+/// A secret value: nothing is left of its texts and numbers. `None` where it has none.
+fn hidden(value: &Value) -> Option<Value> {
+    match value {
+        Value::Bool(_) => None,
+        Value::String(text) if text.is_empty() => None,
+        Value::Array(values) if values.is_empty() => None,
+        _ => Some(Value::from(MASKED)),
     }
 }
 

@@ -49,6 +49,11 @@ fn keys_and_passwords_are_masked() {
                 r#"{"body":"{\"password\": \"[masked]\", \"a\": 1}"}"#,
             ),
             (r#"{"b":"{\"password\":\"hun\\\"ter\",\"a\":1}"}"#, r#"{"b":"{\"password\":\"[masked]\",\"a\":1}"}"#),
+            // JSON stays JSON.
+            (r#"{"password": 1234, "api_key":null}"#, r#"{"password": "[masked]", "api_key":"[masked]"}"#),
+            (r#"{"session_token": ["a","b]"], "n": 1}"#, r#"{"session_token": ["[masked]"], "n": 1}"#),
+            (r#"{"b":"{\"password\":1,\"n\":1}"}"#, r#"{"b":"{\"password\":\"[masked]\",\"n\":1}"}"#),
+            ("{'password': None, 'a': 1}", "{'password': '[masked]', 'a': 1}"),
             ("password=\"cut off here\nnext line", "password=\"[masked]\nnext line"),
             ("password=\"\" user=ann", "password=\"\" user=ann"),
             // Encoded, quoted without a sign, and names that have to be told from words.
@@ -163,5 +168,31 @@ fn a_real_access_log_is_left_alone() {
     let mut filter = filter("masks: [bearer_tokens, api_keys, email_addresses, card_numbers, url_credentials]");
     for line in include_str!("../../tests/fixtures/sync.access.log").lines() {
         assert_eq!(masked(&mut filter, line), line);
+    }
+}
+
+#[test]
+fn attributes_under_the_name_of_a_secret_are_masked_whatever_they_hold() {
+    let mut filter = filter("masks: [bearer_tokens, api_keys]");
+    let map = |pairs: &[(&str, Value)]| {
+        Value::Map(pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect())
+    };
+    let masked = || Value::from("[masked]");
+    for (key, value, expected) in [
+        ("password", Value::from("hunter two"), masked()),
+        ("http.request.header.authorization", Value::Array(vec![Value::from("x y")]), masked()),
+        ("PIN_Secret_Key", Value::Int(4), masked()),
+        (
+            "user",
+            map(&[("api_key", Value::from("k")), ("n", Value::Int(1))]),
+            map(&[("api_key", masked()), ("n", Value::Int(1))]),
+        ),
+        ("token_count", Value::from("5"), Value::from("5")),
+        ("tokens", Value::from("a"), Value::from("a")),
+        ("has_password", Value::Bool(true), Value::Bool(true)),
+    ] {
+        let record = Log { attributes: vec![(key.to_owned(), value)], ..log("") };
+        let (records, _) = run(&mut filter, Batch::new(logs(vec![record])));
+        assert_eq!(records[0].attributes[0].1, expected, "{key}");
     }
 }
