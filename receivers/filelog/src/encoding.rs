@@ -101,7 +101,32 @@ impl Encoding {
     /// The largest cut of at most `limit` bytes that is within no character.
     pub(crate) fn cut(self, data: &[u8], limit: usize) -> usize {
         let limit = limit.min(data.len());
-        let cut = match self {
+        // Nothing but the rest of a character: it is not one of this encoding.
+        Some(self.boundary(data, limit)).filter(|cut| *cut > 0).unwrap_or(limit)
+    }
+
+    /// How much of the data is whole characters: the last one may be on its way.
+    pub(crate) fn whole(self, data: &[u8]) -> usize {
+        let length = data.len();
+        if self != Encoding::Utf8 {
+            return self.boundary(data, length);
+        }
+        let is_cut_off = |at: &usize| {
+            let wanted = match data.get(*at) {
+                Some(0xc2..=0xdf) => 2,
+                Some(0xe0..=0xef) => 3,
+                Some(0xf0..=0xf4) => 4,
+                _ => 1,
+            };
+            let behind = data.get(at + 1..).unwrap_or_default();
+            at + wanted > length && behind.iter().all(|byte| byte & 0xc0 == 0x80)
+        };
+        (length.saturating_sub(3)..length).find(is_cut_off).unwrap_or(length)
+    }
+
+    /// The last place up to `limit` that is within no character.
+    fn boundary(self, data: &[u8], limit: usize) -> usize {
+        match self {
             Encoding::Utf8 => {
                 let is_inside = |at: usize| data.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
                 (limit.saturating_sub(3)..=limit).rev().find(|&at| !is_inside(at)).unwrap_or(limit)
@@ -114,9 +139,7 @@ impl Encoding {
             }
             Encoding::ShiftJis => shift_jis_cut(data, limit),
             Encoding::Latin1 | Encoding::Raw => limit,
-        };
-        // Nothing but the rest of a character: it is not one of this encoding.
-        if cut == 0 { limit } else { cut }
+        }
     }
 
     /// The text of a line, to be matched with patterns.
@@ -226,6 +249,26 @@ mod tests {
             (Encoding::Latin1, vec![0xe9; 4], 3, 3),
         ] {
             assert_eq!(encoding.cut(&data, limit), expected, "{encoding:?} {data:?} {limit}");
+        }
+    }
+
+    #[test]
+    fn a_character_of_which_a_part_is_there_is_not_whole() {
+        let emoji = "ab\u{1f600}";
+        for (encoding, data, expected) in [
+            (Encoding::Utf8, emoji.as_bytes().to_vec(), 6),
+            (Encoding::Utf8, emoji.as_bytes()[..5].to_vec(), 2),
+            (Encoding::Utf8, emoji.as_bytes()[..3].to_vec(), 2),
+            (Encoding::Utf8, vec![0xc3], 0),
+            (Encoding::Utf8, vec![b'a', 0xe9, b'b'], 3),
+            (Encoding::Utf8, vec![0x80, 0xff], 2),
+            (Encoding::Utf16Le, utf16(emoji, true)[..7].to_vec(), 4),
+            (Encoding::Utf16Be, utf16(emoji, false)[..1].to_vec(), 0),
+            (Encoding::Utf16Be, utf16(emoji, false), 8),
+            (Encoding::ShiftJis, b"a\x82".to_vec(), 1),
+            (Encoding::Latin1, vec![0xe9], 1),
+        ] {
+            assert_eq!(encoding.whole(&data), expected, "{encoding:?} {data:?}");
         }
     }
 

@@ -21,9 +21,20 @@ pub(crate) struct Line {
     pub(crate) continues: bool,
 }
 
+/// What becomes of a line whose end has not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// It waits.
+    Nothing,
+    /// Its whole characters go; the rest of the last one may still come.
+    Characters,
+    /// It goes as it is.
+    All,
+}
+
 impl Splitter {
-    /// The line at the beginning of `data`, once it is complete; with `flush` also when it is not.
-    pub(crate) fn next(&self, data: &[u8], flush: bool) -> Option<Line> {
+    /// The line at the beginning of `data`, once it is complete; what of it goes by `flush` also when it is not.
+    pub(crate) fn next(&self, data: &[u8], flush: Flush) -> Option<Line> {
         let end = self.encoding.find_newline(data, 0).map(|at| at + self.encoding.unit());
         let complete = end.unwrap_or(data.len());
         let text = self.encoding.without_newline(data.get(..complete)?).len();
@@ -31,10 +42,15 @@ impl Splitter {
             let cut = self.encoding.cut(data, self.max_bytes);
             return Some(Line { consumed: cut, text: cut, continues: true });
         }
-        if end.is_none() && (!flush || data.is_empty()) {
-            return None;
+        if end.is_some() {
+            return Some(Line { consumed: complete, text, continues: false });
         }
-        Some(Line { consumed: complete, text, continues: false })
+        let goes = match flush {
+            Flush::Nothing => 0,
+            Flush::Characters => self.encoding.whole(data),
+            Flush::All => data.len(),
+        };
+        (goes > 0).then_some(Line { consumed: goes, text: goes, continues: false })
     }
 }
 
@@ -49,7 +65,8 @@ mod tests {
         loop {
             let piece = pieces.next();
             data.extend_from_slice(piece.unwrap_or_default());
-            while let Some(line) = splitter.next(&data, piece.is_none()) {
+            let flush = if piece.is_none() { Flush::All } else { Flush::Nothing };
+            while let Some(line) = splitter.next(&data, flush) {
                 let mark = if line.continues { "~" } else { "" };
                 lines.push(format!("{}{mark}", String::from_utf8_lossy(&data[..line.text])));
                 data.drain(..line.consumed);
@@ -81,11 +98,11 @@ mod tests {
     fn lines_of_utf_16_are_cut_as_text() {
         let text: Vec<u8> = "aä\r\n\u{0a0a}b\nc".encode_utf16().flat_map(u16::to_le_bytes).collect();
         let splitter = Splitter { encoding: Encoding::Utf16Le, max_bytes: 100 };
-        let first = splitter.next(&text, false).unwrap();
+        let first = splitter.next(&text, Flush::Nothing).unwrap();
         assert_eq!(Encoding::Utf16Le.body(&text[..first.text]).text().unwrap(), "aä");
         let rest = &text[first.consumed..];
-        let second = splitter.next(rest, false).unwrap();
+        let second = splitter.next(rest, Flush::Nothing).unwrap();
         assert_eq!(Encoding::Utf16Le.body(&rest[..second.text]).text().unwrap(), "\u{0a0a}b");
-        assert_eq!(splitter.next(&rest[second.consumed..], false), None, "the last line may go on");
+        assert_eq!(splitter.next(&rest[second.consumed..], Flush::Nothing), None, "the last line may go on");
     }
 }

@@ -17,7 +17,7 @@ use crate::fingerprint::{Head, Mark, WINDOW};
 use crate::handle::{Handle, Key, Look};
 use crate::progress::Progress;
 use crate::records::{Piece, Records};
-use crate::splitter::Splitter;
+use crate::splitter::{Flush, Splitter};
 
 /// What stays pending in memory with more room than this is moved to smaller.
 const ROOM: usize = 64 * 1024;
@@ -161,11 +161,24 @@ impl Tail {
     }
 
     /// When what is pending has waited for long enough: the beginning of a line for its end, or lines for others.
-    pub(crate) fn deadline(&self, joining: Option<&Joining>, force_flush: Duration) -> Option<Duration> {
-        match self.pending {
-            0 => self.records.deadline(joining?),
-            _ => Some(self.grown.saturating_add(force_flush)),
+    pub(crate) fn deadline(
+        &self,
+        joining: Option<&Joining>,
+        encoding: Encoding,
+        force_flush: Duration,
+    ) -> Option<Duration> {
+        match self.has_characters(encoding) {
+            true => Some(self.grown.saturating_add(force_flush)),
+            false => self.records.deadline(joining?),
         }
+    }
+
+    /// True where something of a line waits that is more than the beginning of a character.
+    fn has_characters(&self, encoding: Encoding) -> bool {
+        /// No character has more bytes.
+        const LONGEST: usize = 4;
+        let waits = self.kept.get(self.kept.len() - self.pending..).unwrap_or_default();
+        waits.len() >= LONGEST || encoding.whole(waits) > 0
     }
 
     /// The place up to which it is read.
@@ -277,7 +290,7 @@ impl Tail {
         }
         let fresh = read - overlap;
         let data = std::mem::take(reading.scratch);
-        self.take_in(data.get(..known + fresh).unwrap_or_default(), fresh, false, reading);
+        self.take_in(data.get(..known + fresh).unwrap_or_default(), fresh, Flush::Nothing, reading);
         *reading.scratch = data;
         if fresh > 0 {
             self.grown = reading.now;
@@ -292,18 +305,25 @@ impl Tail {
 
     /// Sends what is pending, complete or not.
     pub(crate) fn flush(&mut self, reading: &mut Reading<'_>) {
+        self.flush_as(Flush::All, reading);
+    }
+
+    fn flush_as(&mut self, flush: Flush, reading: &mut Reading<'_>) {
         let data = std::mem::take(&mut self.kept);
-        self.take_in(&data, 0, true, reading);
+        self.take_in(&data, 0, flush, reading);
         self.records.flush(reading);
     }
 
     /// Sends what of the pending has waited for long enough.
     pub(crate) fn flush_overdue(&mut self, reading: &mut Reading<'_>) {
-        if self.pending > 0 { self.flush(reading) } else { self.records.expire(reading) }
+        match self.has_characters(reading.splitter.encoding) {
+            true => self.flush_as(Flush::Characters, reading),
+            false => self.records.expire(reading),
+        }
     }
 
     /// Makes records of `data`, which has what was kept and `fresh` bytes that are new.
-    fn take_in(&mut self, data: &[u8], fresh: usize, flush: bool, reading: &mut Reading<'_>) {
+    fn take_in(&mut self, data: &[u8], fresh: usize, flush: Flush, reading: &mut Reading<'_>) {
         reading.counts.bytes += fresh as u64;
         self.position += fresh as u64;
         self.extend_head(data, fresh, reading.fingerprint_size);

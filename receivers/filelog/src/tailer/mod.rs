@@ -235,8 +235,8 @@ impl Tailer {
     }
 
     fn deadline(&self, tail: &Tail) -> Option<Duration> {
-        let joining = self.sets.get(tail.set).and_then(|set| set.joining.as_ref());
-        tail.deadline(joining, self.options.force_flush?)
+        let set = self.sets.get(tail.set)?;
+        tail.deadline(set.joining.as_ref(), set.splitter.encoding, self.options.force_flush?)
     }
 
     /// True while there are files that no pattern names any more.

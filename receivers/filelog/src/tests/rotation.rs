@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use flate2::Compression as Level;
 use flate2::write::GzEncoder;
+use hornpipe_model::Body;
 
 use super::world::World;
+use crate::encoding::Encoding;
 use crate::handle::Compression;
 use crate::tailer::{Note, Start};
 
@@ -530,6 +532,39 @@ fn an_end_without_a_line_break_is_sent_after_a_while_and_once() {
     world.append("access.log", " more\n");
     world.read();
     assert_eq!(world.delivered, ["whole", "partial", " more"]);
+}
+
+#[test]
+fn an_end_within_a_character_waits_for_the_rest_of_that() {
+    let utf16: Vec<u8> = "one\ntwo\u{1f600}\nthree\n".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let utf8 = "one\ntwo\u{1f600}\nthree\n".as_bytes();
+    for (encoding, bytes, cut) in [(Encoding::Utf16Be, &utf16[..], 16), (Encoding::Utf8, utf8, 8)] {
+        for cut in [cut - 1, cut, cut + 1] {
+            let mut world = World::new("access.log");
+            world.encoding = encoding;
+            world.start();
+            world.append_bytes("access.log", &bytes[..cut]);
+            world.read();
+            world.wait(Duration::from_secs(1));
+            world.read();
+            assert_eq!(world.tailer().next_deadline(), None, "nothing is overdue");
+            world.append_bytes("access.log", &bytes[cut..]);
+            world.read();
+            let texts: Vec<&str> = world.delivered.iter().map(String::as_str).collect();
+            assert_eq!(texts.concat(), "onetwo\u{1f600}three", "{encoding:?} cut at {cut}");
+            assert_eq!(texts[texts.len() - 1], "three");
+        }
+    }
+}
+
+#[test]
+fn the_beginning_of_a_character_goes_with_the_rest_where_nobody_will_read_it_again() {
+    let mut world = World::new("access.log");
+    world.start();
+    world.append_bytes("access.log", b"caf\xe9");
+    world.read();
+    let cut = world.tailer().flush_all(true).unwrap();
+    assert_eq!(cut.records[0].body, Body::Bytes((*b"caf\xe9").into()));
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub(super) struct World {
     pub(super) pattern: String,
     pub(super) options: Options,
     pub(super) start: Start,
+    pub(super) encoding: Encoding,
     pub(super) joining: Option<Joining>,
     pub(super) rules: Rules,
     tailer: Option<Tailer>,
@@ -55,6 +56,7 @@ impl World {
                 compression: Compression::None,
             },
             start: Start::Beginning,
+            encoding: Encoding::Utf8,
             joining: None,
             rules: Rules::default(),
             tailer: None,
@@ -104,8 +106,12 @@ impl World {
     }
 
     pub(super) fn append(&self, name: &str, text: &str) {
+        self.append_bytes(name, text.as_bytes());
+    }
+
+    pub(super) fn append_bytes(&self, name: &str, bytes: &[u8]) {
         let mut file = OpenOptions::new().append(true).create(true).open(self.path(name)).unwrap();
-        file.write_all(text.as_bytes()).unwrap();
+        file.write_all(bytes).unwrap();
     }
 
     pub(super) fn rename(&self, from: &str, to: &str) {
@@ -127,7 +133,7 @@ impl World {
 
     /// Starts the tailer with what is on disk.
     pub(super) fn start(&mut self) {
-        let splitter = Splitter { encoding: Encoding::Utf8, max_bytes: 1 << 20 };
+        let splitter = Splitter { encoding: self.encoding, max_bytes: 1 << 20 };
         let set = FileSet {
             splitter,
             joining: self.joining.clone(),
