@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::Reason;
+use crate::{Reason, lock};
 
 /// What became of a batch, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,7 +94,7 @@ impl Drop for Ack {
 
 impl Obligation {
     fn note(&self, outcome: Outcome) {
-        let mut worst = self.worst.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut worst = lock(&self.worst);
         *worst = (*worst).max(outcome);
     }
 }

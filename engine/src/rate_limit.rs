@@ -1,9 +1,9 @@
 //! Limits how often data can make us log.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::Clock;
+use crate::{Clock, lock};
 
 /// Lets one event through per interval and counts those held back.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl RateLimit {
     /// `Some(n)` when this event may be logged, where `n` events were held back since the last one.
     pub fn allow(&self, clock: &Clock) -> Option<u64> {
         let now = clock.monotonic();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         if now < state.next {
             state.held_back += 1;
             return None;

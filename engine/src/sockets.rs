@@ -19,7 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddr
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 pub use claim::{Claim, Place};
 pub use error::BindError;
@@ -28,6 +28,7 @@ use socket2::SockRef;
 pub use unix::LONGEST_PATH;
 use unix::SocketFile;
 
+use crate::lock;
 use crate::resource::Lookup;
 
 /// How many clients may wait to be accepted, where the system (`net.core.somaxconn`) allows it: all of them connect again at
@@ -104,7 +105,7 @@ impl Sockets {
 
     /// True where the Unix datagram socket at `path` was inherited: its clients stay connected when this process restarts.
     pub fn has_inherited_unixgram(&self, path: &Path) -> bool {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = lock(&self.open);
         let address = unix::real_path(path).map(Address::Unixgram);
         address.is_ok_and(|address| open.get(&address).is_some_and(|known| known.is_inherited))
     }
@@ -116,12 +117,12 @@ impl Sockets {
 
     /// True where the address was asked for through this handle.
     pub fn has_claimed(&self, address: &Address) -> bool {
-        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).contains(address)
+        lock(&self.claimed).contains(address)
     }
 
     /// The addresses that were asked for through this handle.
     pub fn claimed(&self) -> Vec<Address> {
-        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        lock(&self.claimed).iter().cloned().collect()
     }
 
     /// The UDP socket bound to `address`: the one that an earlier graph left open, or a new one.
@@ -141,7 +142,7 @@ impl Sockets {
     pub fn udp_group(&self, address: SocketAddr, count: usize) -> Result<Vec<UdpSocket>, BindError> {
         // The first one is bound as any other; a second process is refused here.
         drop(self.udp(address)?);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = lock(&self.open);
         let known = open.entry(Address::Udp(address)).or_default();
         let resized = if known.is_inherited { Ok(()) } else { shared_port::resize(&mut known.sockets, count) };
         let cloned =
@@ -184,7 +185,7 @@ impl Sockets {
 
     /// The inherited sockets whose address `used` does not know: what comes there is lost.
     pub fn inherited_but(&self, used: impl Fn(&Address) -> bool) -> Vec<Address> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = lock(&self.open);
         open.iter()
             .filter(|(address, known)| known.is_inherited && !used(address))
             .map(|(known, _)| known.clone())
@@ -193,10 +194,7 @@ impl Sockets {
 
     /// Closes the sockets whose address `keep` refuses, and removes their files. Inherited ones stay.
     pub fn retain(&self, keep: impl Fn(&Address) -> bool) {
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|address, known| known.is_inherited || keep(address));
+        lock(&self.open).retain(|address, known| known.is_inherited || keep(address));
     }
 
     fn refused(&self, protocol: Protocol, address: SocketAddr) -> impl Fn(io::Error) -> BindError {
@@ -210,7 +208,7 @@ impl Sockets {
 
     /// The address of an inherited socket at a port.
     fn inherited_at(&self, protocol: Protocol, port: u16) -> Option<SocketAddr> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = lock(&self.open);
         open.iter().filter(|(_, known)| known.is_inherited).find_map(|(address, _)| match (protocol, address) {
             (Protocol::Udp, Address::Udp(found)) | (Protocol::Tcp, Address::Tcp(found)) if found.port() == port => {
                 Some(*found)
@@ -227,8 +225,8 @@ impl Sockets {
         bind: impl FnOnce() -> Result<(OwnedFd, SocketFile), BindError>,
     ) -> Result<OwnedFd, BindError> {
         let failed = |source| BindError::PathRefused { path: path.to_owned(), source };
-        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(address.clone());
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        lock(&self.claimed).insert(address.clone());
+        let mut open = lock(&self.open);
         let known = match open.entry(address) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
@@ -243,8 +241,8 @@ impl Sockets {
     }
 
     fn first(&self, address: Address, bind: impl FnOnce() -> io::Result<Open>) -> io::Result<OwnedFd> {
-        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(address.clone());
-        match self.open.lock().unwrap_or_else(PoisonError::into_inner).entry(address) {
+        lock(&self.claimed).insert(address.clone());
+        match lock(&self.open).entry(address) {
             Entry::Occupied(known) => first_of(known.get()),
             Entry::Vacant(place) => first_of(place.insert(bind()?)),
         }

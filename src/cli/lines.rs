@@ -3,6 +3,7 @@
 //! A pipe that nobody empties (a log driver that hangs, a pager that waits for a key) takes 64 KiB, and then whoever writes to it
 //! waits. If that were the thread that reads a socket, its clients would wait next, and Gunicorn would kill its workers.
 
+use hornpipe_engine::lock;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -72,7 +73,7 @@ impl Lines {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Waits for the next line, and on the way says that the last one is written.

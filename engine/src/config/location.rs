@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::lock;
 
 /// The text of one configuration file, kept so that a diagnostic can show the line that it is about.
 pub struct Source {
@@ -31,7 +33,7 @@ impl Source {
 
     /// The columns at which a line holds secrets.
     pub(super) fn secret_columns(&self, line: usize) -> Vec<usize> {
-        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let secrets = lock(&self.secrets);
         secrets.range((line, 0)..=(line, usize::MAX)).map(|(_, column)| *column).collect()
     }
 
@@ -90,7 +92,7 @@ impl Location {
 
     /// Has the value here hidden whenever its line is printed.
     pub(super) fn mark_secret(&self) {
-        let mut secrets = self.source.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut secrets = lock(&self.source.secrets);
         secrets.insert((self.line, self.column));
     }
 

@@ -1,11 +1,11 @@
 //! A batch in a queue, with what it owes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use hornpipe_model::{Data, LogBatch, MetricBatch, Timestamp};
 
-use crate::{Ack, Outcome};
+use crate::{Ack, Outcome, lock};
 
 /// What a batch owes its receiver. The queue and the disk share it: who is first to keep the promise settles it.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ impl Obligation {
 
     /// Tells the receiver, where nobody has.
     pub fn settle(&self, outcome: Outcome) {
-        let ack = self.ack.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ack = lock(&self.ack).take();
         if let Some(ack) = ack {
             ack.settle(outcome);
         }

@@ -33,8 +33,8 @@ pub use config::{BatchConfig, BatchSizer, DeliveryConfig, OnFull, QueueConfig, R
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -44,7 +44,7 @@ use tokio::sync::{Mutex, watch};
 use crate::component::{Admission, Exporter};
 use crate::config::ByteSize;
 use crate::telemetry::{ComponentTelemetry, Counter, Status};
-use crate::{Clock, RateLimit, Reason, Shutdown, ShutdownTrigger, reason};
+use crate::{Clock, RateLimit, Reason, Shutdown, ShutdownTrigger, lock, reason};
 use disk::{Disk, DiskSettings};
 use queue::{Bounds, Levels, Queue};
 use store::FileSystem;
@@ -251,7 +251,7 @@ impl Delivery {
                 self.begin_to_use(lane, &active);
             }
         }
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&self.failures).clear();
         self.active.send_replace(active);
         self.show_queue();
     }
@@ -314,7 +314,7 @@ impl Delivery {
 
     /// Whether the queue of a signal has room for what can wait elsewhere.
     pub(crate) fn has_room(&self, signal: Signal) -> bool {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = lock(&self.failures);
         let is_well = !failures.contains_key(signal.as_str());
         drop(failures);
         self.lane(signal).queue.has_room(is_well)
@@ -411,7 +411,7 @@ impl Delivery {
     /// Notes what keeps a signal from the backend, or that nothing does; whether that is news. The exporter is well once
     /// every signal gets through.
     fn set_failure(&self, signal: Signal, failure: Option<&str>) -> bool {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = lock(&self.failures);
         let before = match failure {
             Some(text) => failures.insert(signal.as_str(), text.to_owned()),
             None => failures.remove(signal.as_str()),

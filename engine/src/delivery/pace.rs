@@ -4,8 +4,10 @@
 //! failure the first requests that succeed follow each other slowly, then faster and faster: a backend that comes back is
 //! not met by all that has gathered, from every host at once.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
+
+use crate::lock;
 
 /// Pause between the first two requests after an outage; each success halves it.
 const FIRST_GAP: Duration = Duration::from_millis(500);
@@ -72,7 +74,7 @@ impl Pace {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

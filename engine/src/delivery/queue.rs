@@ -15,11 +15,13 @@ mod state;
 pub(super) use room::Bounds;
 pub(super) use state::{DiskHandle, State};
 
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Mutex, MutexGuard, mpsc};
 
 use hornpipe_model::Timestamp;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+
+use crate::lock;
 
 use super::OnFull;
 use super::disk::Command;
@@ -253,7 +255,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -16,7 +16,7 @@ use super::retry::Backoff;
 use super::set_aside::{Patient, STUBBORN, Ward};
 use super::{Active, Delivery, LOG_INTERVAL};
 use crate::component::{Request, SendOutcome};
-use crate::{Outcome, RateLimit, Reason, reason};
+use crate::{Outcome, RateLimit, Reason, lock, reason};
 
 /// Longest pause between attempts once the exporter is asked to drain.
 const DRAIN_PAUSE: Duration = Duration::from_secs(1);
@@ -332,7 +332,7 @@ impl<'a> Sender<'a> {
     /// Logs a backend's own words once, and again after a while where they repeat.
     fn log_refusal(&self, error: &str) {
         let due = self.refusal_log.allow(&self.delivery.clock);
-        let mut last = self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.last_refusal);
         if *last != error || due.is_some() {
             tracing::error!(exporter = self.delivery.id(), "the backend refuses data: {error}");
             error.clone_into(&mut last);

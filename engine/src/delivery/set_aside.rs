@@ -6,9 +6,11 @@
 //! interval, and the queue goes on.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::Notify;
+
+use crate::lock;
 
 /// Failures after which the next entry gets a try.
 pub(super) const STUBBORN: u32 = 8;
@@ -108,7 +110,7 @@ impl Ward {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -3,8 +3,8 @@
 mod durable;
 
 use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use crate::component::{Encoded, Request, SendOutcome};
 use crate::config::ByteSize;
 use crate::telemetry::{ComponentIdentity, ComponentKind, Status, Telemetry};
 use crate::testing::FakeClock;
-use crate::{Ack, Batch, Outcome, reason};
+use crate::{Ack, Batch, Outcome, lock, reason};
 
 /// Sends what the script says, then delivers. A request's body lists its items' values.
 #[derive(Default)]
@@ -35,12 +35,8 @@ enum Step {
 }
 
 impl Scripted {
-    fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-        mutex.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn delivered(&self) -> Vec<String> {
-        Self::lock(&self.sent).clone()
+        lock(&self.sent).clone()
     }
 }
 
@@ -76,18 +72,18 @@ impl Exporter for Scripted {
         if self.max_items.is_some_and(|max| request.items.len() > max) {
             return SendOutcome::TooLarge { error: "too large".to_owned() };
         }
-        let step = Self::lock(&self.script).pop_front();
+        let step = lock(&self.script).pop_front();
         match step {
             Some(Step::Answer(outcome)) if !matches!(outcome, SendOutcome::Delivered { .. }) => return outcome,
             Some(Step::Hang) => std::future::pending().await,
             Some(Step::Panic) => panic!("scripted"),
             Some(Step::Answer(outcome)) => {
-                Self::lock(&self.sent).push(String::from_utf8_lossy(&request.body).into_owned());
+                lock(&self.sent).push(String::from_utf8_lossy(&request.body).into_owned());
                 return outcome;
             }
             None => {}
         }
-        Self::lock(&self.sent).push(String::from_utf8_lossy(&request.body).into_owned());
+        lock(&self.sent).push(String::from_utf8_lossy(&request.body).into_owned());
         SendOutcome::delivered()
     }
 }
@@ -191,7 +187,7 @@ async fn a_request_is_tried_again_after_growing_pauses_and_order_is_kept() {
     bench.clock.advance(Duration::from_millis(4_999)).await;
     assert!(bench.exporter.delivered().is_empty(), "the first pause is 5 s");
     bench.clock.advance(Duration::from_millis(1)).await;
-    bench.until(|bench| Scripted::lock(&bench.exporter.script).is_empty()).await;
+    bench.until(|bench| lock(&bench.exporter.script).is_empty()).await;
     tokio::time::sleep(Duration::from_millis(5)).await;
     bench.clock.advance(Duration::from_millis(7_500)).await;
     assert_eq!(first.await, Ok(Outcome::Delivered));
@@ -339,7 +335,7 @@ async fn background_work_lasts_as_long_as_the_exporter_and_its_panic_stops_nothi
 async fn a_hanging_backend_is_given_up_after_the_timeout_and_tried_again() {
     let bench = Bench::new(scripted([Step::Hang]), |_| {});
     let outcome = bench.offer(&[1.0]).await;
-    bench.until(|bench| Scripted::lock(&bench.exporter.script).is_empty()).await;
+    bench.until(|bench| lock(&bench.exporter.script).is_empty()).await;
     tokio::time::sleep(Duration::from_millis(5)).await;
     bench.clock.advance(Duration::from_secs(15)).await;
     bench
@@ -382,7 +378,7 @@ async fn at_the_bound_the_oldest_batch_is_dropped_counted_and_its_ack_told() {
         config.sending_queue.max_bytes = Some(ByteSize::bytes(one * 2));
     });
     let sending = bench.offer(&[1.0]).await;
-    bench.until(|bench| Scripted::lock(&bench.exporter.script).is_empty()).await;
+    bench.until(|bench| lock(&bench.exporter.script).is_empty()).await;
     let oldest = bench.offer(&[2.0]).await;
     let newest = bench.offer(&[3.0]).await;
     assert_eq!(oldest.await, Ok(Outcome::Dropped(reason::QUEUE_FULL)));

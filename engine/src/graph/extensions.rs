@@ -122,7 +122,7 @@ async fn run(extension: Box<dyn Extension>, telemetry: Arc<ComponentTelemetry>, 
 #[cfg(test)]
 #[cfg(feature = "testing")]
 mod tests {
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::Mutex;
 
     use async_trait::async_trait;
 
@@ -131,6 +131,7 @@ mod tests {
     use crate::config::Plan;
     use crate::graph::tests::{empty_plan, environment, settings};
     use crate::graph::{Environment, Graph};
+    use crate::lock;
     use crate::status::Health;
     use crate::testing::FakeClock;
 
@@ -144,7 +145,7 @@ mod tests {
 
     impl Diary {
         fn note(&self, what: &str) {
-            self.entries.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{} {what}", self.name));
+            lock(&self.entries).push(format!("{} {what}", self.name));
         }
 
         fn named(&self, name: &'static str) -> Diary {
@@ -152,7 +153,7 @@ mod tests {
         }
 
         fn read(&self) -> Vec<String> {
-            self.entries.lock().unwrap_or_else(PoisonError::into_inner).clone()
+            lock(&self.entries).clone()
         }
     }
 

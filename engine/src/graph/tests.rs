@@ -1,8 +1,8 @@
 //! Graphs of scripted components.
 
 use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,13 +19,9 @@ use crate::config::{Planned, ServiceConfig, Source as Text, parse};
 use crate::delivery::{BatchConfig, DeliveryConfig, OnFull, QueueConfig, RetryConfig};
 use crate::telemetry::{FinalCounters, Status};
 use crate::testing::FakeClock;
-use crate::{Ack, AckOutcome, Batch, Outcome, Shutdown};
+use crate::{Ack, AckOutcome, Batch, Outcome, Shutdown, lock};
 
 type Shared<T> = Arc<Mutex<T>>;
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn metrics(name: &str) -> Data {
     let now = FakeClock::START;

@@ -3,7 +3,9 @@
 //! A body is encoded into a buffer, and is gone once it is compressed. The system takes longer to hand out a megabyte anew than it
 //! takes to write it, so one buffer is kept for the next body. It serves all exporters, as they rarely encode at the same time.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use crate::lock;
 
 static SPARE: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
@@ -12,14 +14,14 @@ pub(super) const MAX_SPARE_BYTES: usize = 4 << 20;
 
 /// An empty buffer, with the memory of an earlier body where that is free.
 pub fn take_body_memory() -> Vec<u8> {
-    std::mem::take(&mut *SPARE.lock().unwrap_or_else(PoisonError::into_inner))
+    std::mem::take(&mut *lock(&SPARE))
 }
 
 /// Gives a buffer back whose content is no longer needed.
 pub fn give_body_memory(mut buffer: Vec<u8>) {
     buffer.clear();
     if (1..=MAX_SPARE_BYTES).contains(&buffer.capacity()) {
-        *SPARE.lock().unwrap_or_else(PoisonError::into_inner) = buffer;
+        *lock(&SPARE) = buffer;
     }
 }
 

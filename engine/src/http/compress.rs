@@ -2,13 +2,15 @@
 
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use flate2::write::{GzEncoder, ZlibEncoder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::{CParameter, compress_bound};
+
+use crate::lock;
 
 use super::body_memory::MAX_SPARE_BYTES;
 
@@ -102,7 +104,7 @@ struct Zstd {
 static SPARE: Mutex<Option<Zstd>> = Mutex::new(None);
 
 fn zstd(level: Option<i32>, bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let spare = lock(&SPARE).take();
     let mut zstd = match spare.filter(|spare| spare.level == level) {
         Some(spare) => spare,
         None => Zstd { level, context: new_compressor(level)?, body: Vec::new() },
@@ -115,7 +117,7 @@ fn zstd(level: Option<i32>, bytes: &[u8]) -> io::Result<Vec<u8>> {
     if zstd.body.capacity() > MAX_SPARE_BYTES {
         zstd.body = Vec::new();
     }
-    *SPARE.lock().unwrap_or_else(PoisonError::into_inner) = Some(zstd);
+    *lock(&SPARE) = Some(zstd);
     body
 }
 

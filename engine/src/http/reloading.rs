@@ -1,11 +1,11 @@
 //! Files that are read again while they are in use.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::Clock;
 use crate::component::BuildError;
+use crate::{Clock, lock};
 
 /// Something made of files, made anew when it is wanted and has grown older than an interval.
 pub(super) struct Reloading<T: ?Sized> {
@@ -36,7 +36,7 @@ impl<T: ?Sized> Reloading<T> {
 
     /// What is to be used now. Files that cannot be used any more leave what was there before, with a warning.
     pub(super) fn current(&self) -> Arc<T> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = lock(&self.loaded);
         if let Some(interval) = self.interval {
             let now = self.clock.monotonic();
             if now.saturating_sub(loaded.at) >= interval {

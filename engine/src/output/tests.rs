@@ -1,7 +1,7 @@
 //! Room for what a receiver can leave where it is.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,12 +10,12 @@ use hornpipe_model::Data;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::Batch;
 use crate::component::{Encoded, Exporter, Request, SendOutcome, reason};
 use crate::config::ByteSize;
 use crate::delivery::{DeliveryConfig, OnFull, QueueConfig, RetryConfig};
 use crate::telemetry::{ComponentKind, SignalCounters};
 use crate::testing::{FakeClock, assert_each_once, build_context, eventually, numbered_logs, numbers_in};
+use crate::{Batch, lock};
 
 /// Records of a batch; some 200 KB.
 const RECORDS: u64 = 1_000;
@@ -53,7 +53,7 @@ impl Exporter for Backend {
         self.is_up.clone().wait_for(|is_up| *is_up).await.unwrap();
         let text = std::str::from_utf8(&request.body).unwrap();
         let numbers = text.split(',').map(|number| number.parse::<u64>().unwrap());
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).extend(numbers);
+        lock(&self.taken).extend(numbers);
         SendOutcome::delivered()
     }
 }
@@ -99,7 +99,7 @@ impl End {
     }
 
     fn taken(&self) -> Vec<u64> {
-        self.backend.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.backend.taken).clone()
     }
 
     fn counters(&self) -> &SignalCounters {

@@ -4,10 +4,10 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use crate::Clock;
+use crate::{Clock, lock};
 
 /// How long a process waits for another to leave a directory: longer than that one's shutdown takes.
 pub const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -56,7 +56,7 @@ impl DirectoryLock {
         let path = directory.join(FILE);
         let failed = |error| LockError::Io { path: path.clone(), error };
         let directory = directory.canonicalize().map_err(failed)?;
-        let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = lock(&OWN);
         own.retain(|(_, file)| file.strong_count() > 0);
         if let Some(file) = own.iter().find(|(known, _)| *known == directory).and_then(|(_, file)| file.upgrade()) {
             return Ok(DirectoryLock(file));

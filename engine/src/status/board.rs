@@ -1,7 +1,7 @@
 //! Where everything about the process stands.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use hornpipe_model::{Signal, Timestamp};
@@ -11,10 +11,10 @@ use super::component;
 use super::report::{
     ComponentStatus, Health, HostStatus, LeftQueueStatus, Readiness, ReloadStatus, StateDirectoryStatus, StatusReport,
 };
-use crate::Clock;
 use crate::delivery::directory::LeftQueue;
 use crate::state_dir::StateDirectory;
 use crate::telemetry::{ComponentKind, Telemetry};
+use crate::{Clock, lock};
 
 /// What does not change while the process runs.
 #[derive(Clone, Debug, Default)]
@@ -166,7 +166,7 @@ impl StatusBoard {
     }
 
     fn changing(&self) -> MutexGuard<'_, Changing> {
-        self.0.changing.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.changing)
     }
 }
 

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use hornpipe_model::{Signal, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::status::CheckReport;
-use crate::{Clock, Reason};
+use crate::{Clock, Reason, lock};
 
 /// The kinds of component that a pipeline is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -112,18 +112,18 @@ impl SignalCounters {
     /// Counts inputs as dropped.
     pub fn dropped(&self, reason: Reason, items: u64) {
         if items > 0 {
-            *self.dropped.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += items;
+            *lock(&self.dropped).entry(reason).or_default() += items;
         }
     }
 
     /// The inputs dropped so far, by reason.
     pub fn dropped_by_reason(&self) -> BTreeMap<Reason, u64> {
-        self.dropped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.dropped).clone()
     }
 
     /// The inputs dropped so far for one reason.
     pub fn dropped_for(&self, reason: Reason) -> u64 {
-        self.dropped.lock().unwrap_or_else(PoisonError::into_inner).get(reason).copied().unwrap_or_default()
+        lock(&self.dropped).get(reason).copied().unwrap_or_default()
     }
 
     /// True once anything was counted.
@@ -136,7 +136,7 @@ impl SignalCounters {
 
     /// All inputs dropped so far.
     pub fn dropped_total(&self) -> u64 {
-        self.dropped.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+        lock(&self.dropped).values().sum()
     }
 }
 
@@ -257,7 +257,7 @@ impl ComponentTelemetry {
         description: &'static str,
         monotonic: bool,
     ) -> Arc<Counter> {
-        let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut levels = lock(&self.levels);
         if let Some(known) = levels.iter().find(|level| level.name == name) {
             return Arc::clone(&known.value);
         }
@@ -268,13 +268,13 @@ impl ComponentTelemetry {
 
     /// The component's own numbers.
     pub fn levels(&self) -> Vec<Arc<Level>> {
-        self.levels.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.levels).clone()
     }
 
     /// How it is doing: what was [said](Self::set_status), or where that is well, a [warning](Self::set_warning).
     pub fn status(&self) -> Status {
         let status = self.health().status.clone();
-        let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let warnings = lock(&self.warnings);
         match (status, warnings.first()) {
             (Status::Ok, Some(name)) => {
                 let text = self.facts().get(name).cloned().unwrap_or_default();
@@ -304,7 +304,7 @@ impl ComponentTelemetry {
     /// A later text under the same name takes the place of the one before; an empty one removes it. No secrets.
     pub fn set_fact(&self, name: &'static str, text: impl Into<String>) {
         let text = text.into();
-        let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut facts = lock(&self.facts);
         if text.is_empty() {
             facts.remove(name);
         } else {
@@ -316,7 +316,7 @@ impl ComponentTelemetry {
     /// comes and goes there. An empty text ends it.
     pub fn set_warning(&self, name: &'static str, text: impl Into<String>) {
         let text = text.into();
-        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warnings = lock(&self.warnings);
         if text.is_empty() {
             warnings.remove(name);
         } else {
@@ -327,27 +327,27 @@ impl ComponentTelemetry {
 
     /// What the component says about itself, by name.
     pub fn facts(&self) -> BTreeMap<&'static str, String> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.facts).clone()
     }
 
     /// Says how the check that the component runs went, in place of what was said before.
     pub fn set_check(&self, check: CheckReport) {
-        *self.check.lock().unwrap_or_else(PoisonError::into_inner) = Some(check);
+        *lock(&self.check) = Some(check);
     }
 
     /// How the check that the component runs went last; nothing where it runs none.
     pub fn check(&self) -> Option<CheckReport> {
-        self.check.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.check).clone()
     }
 
     /// Says what a receiver waits for, or that it does not.
     pub fn set_waiting(&self, waiting: Option<Waiting>) {
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
+        *lock(&self.waiting) = waiting;
     }
 
     /// What a receiver waits for, or has waited for until a moment ago.
     pub fn waiting(&self) -> Option<Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.waiting).clone()
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -355,6 +355,6 @@ impl ComponentTelemetry {
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.health)
     }
 }

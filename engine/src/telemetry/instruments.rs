@@ -1,7 +1,7 @@
 //! The instruments: observable ones that read the components' counters when somebody asks.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use hornpipe_model::Signal;
 use opentelemetry::KeyValue;
@@ -9,6 +9,7 @@ use opentelemetry::metrics::{AsyncInstrument, Meter};
 
 use super::{ComponentIdentity, ComponentKind, ComponentTelemetry, Level, SignalCounters, Telemetry, process};
 use crate::component::reason;
+use crate::lock;
 
 /// A counter under the Collector's name, which has one metric for each signal.
 struct CollectorCounter {
@@ -126,7 +127,7 @@ impl Instruments {
     /// Registers the components' own numbers that are new since the last call. (Not in a callback: the SDK holds the
     /// list of instruments locked while it calls back.)
     pub(super) fn refresh(&self) {
-        let mut registered = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut registered = lock(&self.levels);
         for level in self.telemetry.components().iter().flat_map(|component| component.levels()) {
             if registered.insert(level.name) {
                 register_level(&self.meter, &self.telemetry, &level);

@@ -33,11 +33,11 @@ pub use headers::Headers;
 pub use topology::PipelineTopology;
 pub(crate) use topology::signals_of;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use hornpipe_model::Signal;
 
-use crate::Clock;
+use crate::{Clock, lock};
 
 /// All components' counters, and the pipelines that connect them.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ impl Telemetry {
 
     /// The counters of a component: new ones, or those that an earlier graph left for the same identity.
     pub fn component(&self, identity: ComponentIdentity) -> Arc<ComponentTelemetry> {
-        let mut components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut components = lock(&self.components);
         if let Some(known) = components.iter().find(|component| component.identity() == &identity) {
             return Arc::clone(known);
         }
@@ -73,7 +73,7 @@ impl Telemetry {
 
     /// Every component, in the order in which they were built.
     pub fn components(&self) -> Vec<Arc<ComponentTelemetry>> {
-        self.components.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.components).clone()
     }
 
     /// Notes that the graph was changed while it ran.
@@ -89,12 +89,12 @@ impl Telemetry {
     /// Says which pipelines run now. A component then shows its counters from the start, at zero, for the signals of
     /// its pipelines.
     pub fn set_pipelines(&self, pipelines: Vec<PipelineTopology>) {
-        *self.pipelines.lock().unwrap_or_else(PoisonError::into_inner) = pipelines.into();
+        *lock(&self.pipelines) = pipelines.into();
     }
 
     /// The pipelines that run now.
     pub fn pipelines(&self) -> Arc<[PipelineTopology]> {
-        Arc::clone(&self.pipelines.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&lock(&self.pipelines))
     }
 
     /// Every component with each signal that it serves or has seen.

@@ -1,10 +1,12 @@
 //! Time, processor and memory of this process, under the Collector's names.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use opentelemetry::metrics::Meter;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+
+use crate::lock;
 
 /// What the process has used.
 struct Usage {
@@ -24,7 +26,7 @@ impl OwnProcess {
     }
 
     fn usage(&self) -> Option<Usage> {
-        let mut system = self.system.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut system = lock(&self.system);
         let wanted = ProcessRefreshKind::nothing().with_cpu().with_memory().without_tasks();
         system.refresh_processes_specifics(ProcessesToUpdate::Some(&[self.pid]), false, wanted);
         let process = system.process(self.pid)?;

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hornpipe_model::Timestamp;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use crate::{BoxFuture, Clock, ClockSource};
+use crate::{BoxFuture, Clock, ClockSource, lock};
 
 /// Time under a test's control: it stands still until [`advance`](Self::advance) moves it. Clones are the same clock.
 ///
@@ -121,7 +121,7 @@ impl FakeClock {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn used(&self) {

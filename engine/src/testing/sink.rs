@@ -1,6 +1,6 @@
 //! The end of a pipeline, for the test of a receiver alone.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use crate::config::ByteSize;
 use crate::delivery::{BatchConfig, Delivery, DeliveryConfig, OnFull, QueueConfig, RetryConfig};
 use crate::pipeline::{Pipeline, Stage};
 use crate::telemetry::{ComponentKind, ComponentTelemetry, SignalCounters};
-use crate::{Clock, Output};
+use crate::{Clock, Output, lock};
 
 /// Takes every batch that is sent to it, with the time. Its queue holds one batch and blocks: [`hold`](Self::hold)
 /// makes it a backend that does not keep up.
@@ -93,7 +93,7 @@ impl CollectingSink {
 
     /// The batches so far, in the order in which they arrived; with a sink on hold also the one that waits.
     pub fn batches(&self) -> Vec<Collected> {
-        self.collected.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.collected).clone()
     }
 
     /// The points of all metric batches so far.
@@ -159,7 +159,7 @@ struct Recorder {
 impl Admission for Recorder {
     fn admit(&mut self, data: Data, _counters: &SignalCounters) -> Option<Data> {
         let collected = Collected { time: self.clock.unix(), data: data.clone() };
-        self.collected.lock().unwrap_or_else(PoisonError::into_inner).push(collected);
+        lock(&self.collected).push(collected);
         Some(data)
     }
 }

@@ -9,7 +9,7 @@ mod shown;
 pub use config::{DebugConfig, Verbosity};
 
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use hornpipe_engine::component::{
 };
 use hornpipe_engine::config::Duration;
 use hornpipe_engine::delivery::{DeliveryConfig, QueueConfig, RetryConfig};
-use hornpipe_engine::reason;
+use hornpipe_engine::{lock, reason};
 use hornpipe_model::{Data, Signal};
 
 impl ComponentType for DebugConfig {
@@ -62,7 +62,7 @@ impl Exporter for Debug {
         let (text, out) = (request.body.clone(), Arc::clone(&self.out));
         // A pipe that nobody reads may block for ever; no other task waits for it.
         let written = tokio::task::spawn_blocking(move || {
-            let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut out = lock(&out);
             out.write_all(&text).and_then(|()| out.flush())
         });
         match written.await {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hornpipe_engine::RateLimit;
 use hornpipe_engine::component::BuildContext;
 use hornpipe_engine::telemetry::{Counter, Status};
+use hornpipe_engine::{RateLimit, lock};
 use hornpipe_model::Signal;
 
 use crate::core::News;
@@ -191,7 +191,7 @@ impl Reports {
 
     /// Changes what is known, and the status with it.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         let result = change(&mut state);
         let files =
             state.problems.iter().take(NAMED).map(|(path, text)| format!("cannot read {}: {text}", path.display()));

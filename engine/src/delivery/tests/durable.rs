@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 
 use super::super::store::tests::fake::FakeDisk;
 use super::*;
-use crate::AckOutcome;
 use crate::testing::{assert_each_once, numbered_logs, numbered_metrics, numbers_in};
+use crate::{AckOutcome, lock};
 
 /// A backend that can be down; it takes what it is sent in order.
 #[derive(Default)]
@@ -31,7 +31,7 @@ struct Backend {
 
 impl Backend {
     fn taken(&self) -> Vec<u64> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.taken).clone()
     }
 
     fn set_down(&self, is_down: bool) {

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tonic::transport::server::Connected;
+
+use crate::lock;
 
 /// A TCP connection and its switch.
 pub(super) struct Connection {
@@ -28,7 +30,7 @@ struct SwitchState {
 impl Switch {
     /// Resets the connection.
     pub(super) fn cut(&self) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         state.is_cut = true;
         if let Some(reader) = state.reader.take() {
             reader.wake();
@@ -37,7 +39,7 @@ impl Switch {
 
     /// Fails where the connection is cut; else remembers whom to wake when it is.
     fn check(&self, stream: &TcpStream, reader: Option<&Waker>) -> io::Result<()> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         if state.is_cut {
             stream.set_zero_linger()?;
             return Err(io::ErrorKind::ConnectionReset.into());

@@ -13,7 +13,7 @@ mod tests;
 mod tls;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -28,7 +28,7 @@ pub(crate) use content::decompress;
 pub use refusing_port::RefusingPort;
 pub use tls::{Authority, Identity, TlsFront};
 
-use crate::Clock;
+use crate::{Clock, lock};
 use behaviour::Script;
 use connection::Switch;
 
@@ -154,8 +154,4 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 /// A socket on a free port of the loopback address.
 pub(crate) async fn loopback() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.expect("the loopback address has a free port")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
 //! TLS in front of a fake backend.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::pem::PemObject;
@@ -11,6 +11,8 @@ use rustls::{RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
+
+use crate::lock;
 
 use super::loopback;
 
@@ -81,7 +83,7 @@ impl TlsFront {
         let current = Arc::clone(&acceptor);
         let server = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let acceptor = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let acceptor = lock(&current).clone();
                 tokio::spawn(async move {
                     let mut client = acceptor.accept(client).await?;
                     let mut server = TcpStream::connect(backend).await?;
@@ -99,7 +101,7 @@ impl TlsFront {
 
     /// Shows another certificate from now on.
     pub fn show(&self, identity: &Identity) {
-        *self.acceptor.lock().unwrap_or_else(PoisonError::into_inner) = acceptor(identity, None);
+        *lock(&self.acceptor) = acceptor(identity, None);
     }
 }
 

@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::State as Shared;
@@ -19,9 +19,9 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use tokio::net::TcpListener;
 
-use crate::Clock;
 use crate::testing::backend::{Backend, loopback};
 use crate::testing::items::{self, item_number};
+use crate::{Clock, lock};
 use intake::{OTHER_LIMITS, Refusal, SERIES_LIMITS};
 use logs::LOGS_LIMITS;
 pub use logs::{EventEntry, LogEntry};
@@ -274,8 +274,4 @@ impl Intake {
 
 fn refused((status, words): &Refusal) -> Response {
     (*status, serde_json::json!({ "errors": [words] }).to_string()).into_response()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,6 @@
 //! The services of an OTLP server, over gRPC and over HTTP.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Extension;
 use axum::Router;
@@ -25,6 +25,7 @@ use prost::Message;
 use tonic::codec::CompressionEncoding;
 use tonic::{Request, Status};
 
+use crate::lock;
 use crate::testing::backend::{Behaviour, decompress};
 
 /// What OTLP recommends as the limit of a request.
@@ -45,7 +46,7 @@ pub(super) struct Services(Arc<Mutex<Taken>>);
 
 impl Services {
     pub(super) fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     pub(super) fn router(&self) -> Router {
