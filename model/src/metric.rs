@@ -55,6 +55,20 @@ pub enum CheckStatus {
     Unknown = 3,
 }
 
+impl CheckStatus {
+    /// The worse of the two: critical before unknown before warning before OK.
+    #[must_use]
+    pub fn worse(self, other: CheckStatus) -> CheckStatus {
+        let rank = |status: CheckStatus| match status {
+            CheckStatus::Ok => 0,
+            CheckStatus::Warning => 1,
+            CheckStatus::Unknown => 2,
+            CheckStatus::Critical => 3,
+        };
+        if rank(other) > rank(self) { other } else { self }
+    }
+}
+
 /// A service check's result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceCheck {

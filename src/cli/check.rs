@@ -76,7 +76,7 @@ fn gunicorn(args: &GunicornArgs) -> Result<CheckStatus, String> {
     let text = if args.json { as_json(&runs, &host) } else { as_text(&runs, &host) };
     // A reader that closed the pipe early knows enough; the code tells the rest.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
-    Ok(runs.iter().map(|run| run.status).max_by_key(|status| severity(*status)).unwrap_or(CheckStatus::Ok))
+    Ok(runs.iter().map(|run| run.status).fold(CheckStatus::Ok, CheckStatus::worse))
 }
 
 /// The settings of the gunicorn receivers of a plan; the default ones where there is none.
@@ -96,15 +96,6 @@ fn only(config: &mut GunicornConfig, name: &str) {
     config.instances.retain(|instance| instance.proc_name == name);
     if config.instances.is_empty() {
         config.instances.push(Instance { proc_name: name.to_owned(), ..for_all });
-    }
-}
-
-fn severity(status: CheckStatus) -> u8 {
-    match status {
-        CheckStatus::Ok => 0,
-        CheckStatus::Warning => 1,
-        CheckStatus::Unknown => 2,
-        CheckStatus::Critical => 3,
     }
 }
 

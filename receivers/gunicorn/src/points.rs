@@ -4,9 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use hornpipe_model::{
-    CheckStatus, Context, MetricPoint, MetricValue, Origin, ServiceCheck, Tags, Timestamp, Window, catalogue,
-};
+use hornpipe_model::{Context, MetricPoint, MetricValue, Origin, ServiceCheck, Tags, Timestamp, Window, catalogue};
 use regex::RegexSet;
 
 use crate::check::App;
@@ -140,15 +138,4 @@ fn master_tags(master: &Master, wanted: &[MasterTag]) -> Vec<String> {
         MasterTag::ContainerId => Some(format!("container_id:{}", master.facts.container.as_ref()?)),
     };
     wanted.iter().filter_map(tag).collect()
-}
-
-/// The worse of two statuses: critical before unknown before warning before OK.
-pub(crate) fn worse(one: CheckStatus, other: CheckStatus) -> CheckStatus {
-    let rank = |status: CheckStatus| match status {
-        CheckStatus::Ok => 0,
-        CheckStatus::Warning => 1,
-        CheckStatus::Unknown => 2,
-        CheckStatus::Critical => 3,
-    };
-    if rank(other) > rank(one) { other } else { one }
 }

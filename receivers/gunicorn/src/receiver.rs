@@ -14,7 +14,7 @@ use crate::check::{Check, Collection};
 use crate::config::{GunicornConfig, Instance};
 use crate::extras::Extras;
 use crate::news::News;
-use crate::points::{Labels, Points, worse};
+use crate::points::{Labels, Points};
 use crate::report::{InstanceReport, check_report};
 use crate::version::Versions;
 
@@ -237,6 +237,6 @@ pub async fn run_once(config: &GunicornConfig, clock: Clock) -> Result<CheckRun,
     let (collection, points) = collector.collect(&due).await?;
     collector.ask_versions().await;
     let apps = collection.outcomes.iter().flat_map(|outcome| &outcome.apps);
-    let status = apps.fold(CheckStatus::Ok, |status, app| worse(status, app.status));
+    let status = apps.fold(CheckStatus::Ok, |status, app| status.worse(app.status));
     Ok(CheckRun { points, report: collector.report(), status })
 }

@@ -7,7 +7,6 @@ use crate::check::{App, InstanceOutcome, pids};
 use crate::config::EVERY_APP;
 use crate::control::Exact;
 use crate::inspect::Statsd;
-use crate::points::worse;
 use crate::title::master_title;
 
 /// The version of the `sysinfo` crate, which reads the process table where `/proc` is not to be had. (A test compares it
@@ -26,7 +25,7 @@ impl InstanceReport {
     /// About an instance of this name; `unread` says what could not be read.
     pub(crate) fn of(name: &str, outcome: &InstanceOutcome, metrics: u64, unread: Option<String>) -> Self {
         let apps = &outcome.apps;
-        let status = apps.iter().fold(CheckStatus::Ok, |status, app| worse(status, app.status));
+        let status = apps.iter().fold(CheckStatus::Ok, |status, app| status.worse(app.status));
         let worst = apps.iter().find(|app| app.status == status).filter(|_| status != CheckStatus::Ok);
         let mut details: Vec<String> = apps.iter().flat_map(details).collect();
         if apps.is_empty() && name == EVERY_APP {
