@@ -180,7 +180,8 @@ impl ReceiverConfig for FilelogConfig {
         if let Some(problem) = report.problems().iter().find(|_| report.has_errors()) {
             return Err(BuildError::new(problem.path.clone(), problem.message.clone()));
         }
-        Ok(Box::new(FilelogReceiver::new(self.options(), self.poll_interval.get(), finder, sets, context)))
+        let (options, poll_interval) = (self.options(), self.poll_interval.get());
+        Ok(Box::new(FilelogReceiver { options, poll_interval, finder, sets, context }))
     }
 }
 

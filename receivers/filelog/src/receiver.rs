@@ -34,24 +34,14 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Reads log files.
 pub struct FilelogReceiver {
-    options: Options,
-    poll_interval: Duration,
-    finder: Finder,
-    sets: Vec<FileSet>,
-    context: BuildContext,
+    pub(crate) options: Options,
+    pub(crate) poll_interval: Duration,
+    pub(crate) finder: Finder,
+    pub(crate) sets: Vec<FileSet>,
+    pub(crate) context: BuildContext,
 }
 
 impl FilelogReceiver {
-    pub(crate) fn new(
-        options: Options,
-        poll_interval: Duration,
-        finder: Finder,
-        sets: Vec<FileSet>,
-        context: BuildContext,
-    ) -> Self {
-        FilelogReceiver { options, poll_interval, finder, sets, context }
-    }
-
     fn start(self) -> (Core, Reports) {
         let FilelogReceiver { options, poll_interval, finder, sets, context } = self;
         let reports = Reports::new(&context);

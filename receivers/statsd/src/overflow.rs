@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use hornpipe_engine::telemetry::{ComponentTelemetry, Status};
-use hornpipe_engine::{Clock, RateLimit};
+use hornpipe_engine::RateLimit;
+use hornpipe_engine::component::BuildContext;
+use hornpipe_engine::telemetry::Status;
 use hornpipe_model::Signal;
 
 use crate::contexts::ContextLimit;
@@ -34,14 +35,8 @@ impl Overflow {
     }
 
     /// Looks at a window that has ended. While lines are dropped, the status names the metrics with the most series.
-    pub(crate) fn look(
-        &mut self,
-        id: &str,
-        merger: &Merger,
-        limit: &ContextLimit,
-        telemetry: &ComponentTelemetry,
-        clock: &Clock,
-    ) {
+    pub(crate) fn look(&mut self, merger: &Merger, limit: &ContextLimit, context: &BuildContext) {
+        let BuildContext { id, telemetry, clock, .. } = context;
         let all = telemetry.signal(Signal::Metrics).dropped_for(reason::CONTEXT_LIMIT);
         let dropped = all - std::mem::replace(&mut self.dropped, all);
         if dropped > 0 {

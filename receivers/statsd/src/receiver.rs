@@ -207,7 +207,7 @@ impl Running {
         let points = self.merger.finish(window, now);
         self.contexts.set(self.limit.known() as u64);
         self.estimated_sets.add(self.merger.take_estimated_sets());
-        self.overflow.look(&self.context.id, &self.merger, &self.limit, &self.context.telemetry, &self.context.clock);
+        self.overflow.look(&self.merger, &self.limit, &self.context);
         let counters = self.context.telemetry.signal(Signal::Metrics);
         let Some(output) = &self.outputs.metrics else {
             counters.held.subtract(lines);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use hashbrown::{HashMap, HashSet};
 use hornpipe_model::LogSource;
 
-use super::truncate::Reach;
+use super::truncate::{FoundCopy, Reach};
 use super::{FileSet, Found, NO_DEVICE, Note, Start, Tailer, places, unlike_any};
 use crate::handle::{Handle, Key, Look, Meta};
 use crate::tail::{ContentId, Tail};
@@ -130,7 +130,7 @@ impl Tailer {
             }
             Verdict::Resumes { ended, end } => {
                 let tail = self.ended.remove(ended);
-                self.resume(tail, handle, meta, path, end, set)?;
+                self.resume(tail, FoundCopy { handle, meta, path: path.to_owned(), end }, set)?;
             }
             Verdict::CopyOf(of) => self.hold(of, meta, path),
             Verdict::Wait => {}
@@ -170,7 +170,7 @@ impl Tailer {
             match verdict {
                 Verdict::Resumes { ended, end } => {
                     let tail = self.ended.remove(ended);
-                    self.resume(tail, handle, meta, &path, end, set)?;
+                    self.resume(tail, FoundCopy { handle, meta, path, end }, set)?;
                 }
                 Verdict::CopyOf(of) => self.hold(of, meta, &path),
                 Verdict::New | Verdict::Wait => {}
@@ -198,15 +198,8 @@ impl Tailer {
     }
 
     /// A content goes on in a file.
-    pub(super) fn resume(
-        &mut self,
-        mut tail: Tail,
-        handle: Handle,
-        meta: Meta,
-        path: &Path,
-        end: u64,
-        set: usize,
-    ) -> io::Result<()> {
+    pub(super) fn resume(&mut self, mut tail: Tail, found: FoundCopy, set: usize) -> io::Result<()> {
+        let FoundCopy { handle, meta, path, end } = found;
         let was = tail.path.clone();
         if tail.key.device == NO_DEVICE {
             let source = self.sets.get(set).map(|set| set.source.clone()).unwrap_or_default();
@@ -221,9 +214,9 @@ impl Tailer {
             let Some(flushed) = self.ended.pop() else { return Ok(()) };
             tail = flushed;
         }
-        tail.attach(handle, meta.key, path, end, self.options.fingerprint_size)?;
+        tail.attach(handle, meta.key, &path, end, self.options.fingerprint_size)?;
         tail.left = None;
-        self.notes.push(Note::Resumed { path: path.to_owned(), was, offset: tail.position() });
+        self.notes.push(Note::Resumed { path, was, offset: tail.position() });
         self.insert(tail, true);
         Ok(())
     }
@@ -358,10 +351,10 @@ impl Tailer {
                 let tail = self.ended.iter().find(|tail| tail.id == id).filter(|_| is_new)?;
                 let head = handle.head(self.options.fingerprint_size).ok()?;
                 let end = tail.is_in(&mut handle, &head, meta.look.size).ok()??;
-                (end >= tail.position()).then_some((handle, meta, path, end))
+                (end >= tail.position()).then_some(FoundCopy { handle, meta, path, end })
             });
-            if let Some((handle, meta, path, end)) = found {
-                self.resume_left(id, handle, meta, &path, end);
+            if let Some(found) = found {
+                self.resume_left(id, found);
             }
         }
     }
@@ -375,7 +368,7 @@ impl Tailer {
             match self.find_copy(&tail, if tail.is_expected { Reach::Near } else { Reach::Beside }) {
                 Some(found) => {
                     self.ended.insert(index, tail);
-                    self.resume_left(id, found.handle, found.meta, &found.path, found.end);
+                    self.resume_left(id, found);
                 }
                 None => self.ended.insert(index, tail),
             }
@@ -402,18 +395,18 @@ impl Tailer {
     }
 
     /// A content goes on in a file that no pattern names.
-    pub(super) fn resume_left(&mut self, id: ContentId, handle: Handle, meta: Meta, path: &Path, end: u64) {
+    pub(super) fn resume_left(&mut self, id: ContentId, found: FoundCopy) {
         let Some(index) = self.ended.iter().position(|tail| tail.id == id) else { return };
         let tail = self.ended.remove(index);
-        let set = self.set_of(&tail);
-        match self.resume(tail, handle, meta, path, end, set) {
+        let (set, path) = (self.set_of(&tail), found.path.clone());
+        match self.resume(tail, found, set) {
             Ok(()) => {
                 if let Some(tail) = self.tails.get_mut(&id) {
                     tail.left = Some(self.now);
                 }
             }
             Err(error) => {
-                self.problems.insert(path.to_owned(), error);
+                self.problems.insert(path, error);
             }
         }
     }
