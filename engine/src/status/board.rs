@@ -46,7 +46,7 @@ pub struct StatusBoard(Arc<Board>);
 
 /// The board for those who only read it.
 #[derive(Clone)]
-pub struct StatusReader(StatusBoard);
+pub struct StatusReader(Arc<Board>);
 
 struct Board {
     facts: ProcessFacts,
@@ -74,44 +74,53 @@ impl StatusBoard {
 
     /// The same, for those who only read.
     pub fn reader(&self) -> StatusReader {
-        StatusReader(self.clone())
+        StatusReader(Arc::clone(&self.0))
     }
 
     /// Says how far the process is.
     pub fn set_phase(&self, phase: Phase) {
-        self.changing().phase = phase;
+        self.0.changing().phase = phase;
     }
 
     /// Says which extensions run now, by id.
     pub fn set_extensions(&self, ids: Vec<String>) {
-        self.changing().extensions = ids;
+        self.0.changing().extensions = ids;
     }
 
     /// Says what the process has to do without, in words for the operator, in place of what was said before.
     pub fn set_warnings(&self, warnings: Vec<String>) {
-        self.changing().warnings = warnings;
+        self.0.changing().warnings = warnings;
     }
 
     /// Says which queues on disk no exporter has any more, in place of what was said before, and logs those that are news.
     pub(crate) fn set_left_queues(&self, queues: Vec<LeftQueue>) {
         let now = self.0.clock.unix();
-        let before = std::mem::take(&mut self.changing().left_queues);
+        let before = std::mem::take(&mut self.0.changing().left_queues);
         for queue in queues.iter().filter(|queue| !before.contains(queue)) {
             tracing::warn!(exporter = queue.exporter, "{}", LeftQueueStatus::of(queue, now));
         }
-        self.changing().left_queues = queues;
+        self.0.changing().left_queues = queues;
     }
 
     /// Notes what became of a reload: taken, or why not. The error may have several lines.
     pub fn record_reload(&self, outcome: Result<(), String>) {
-        self.changing().reload = Some((self.0.clock.unix(), outcome));
+        self.0.changing().reload = Some((self.0.clock.unix(), outcome));
     }
+}
 
-    fn report(&self) -> StatusReport {
+impl Board {
+    fn changing(&self) -> MutexGuard<'_, Changing> {
+        lock(&self.changing)
+    }
+}
+
+impl StatusReader {
+    /// How everything is now.
+    pub fn report(&self) -> StatusReport {
         let board = &*self.0;
         let facts = &board.facts;
         let now = board.clock.unix();
-        let changing = self.changing();
+        let changing = self.0.changing();
         let sections = component::Sections::of(&board.telemetry, &changing.extensions, now);
         let reload = changing.reload.as_ref().map(|(time, outcome)| ReloadStatus {
             age_seconds: now.since(*time).as_secs(),
@@ -123,7 +132,7 @@ impl StatusBoard {
             phase: changing.phase,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            uptime_seconds: board.clock.monotonic().saturating_sub(board.started).as_secs(),
+            uptime_seconds: self.uptime().as_secs(),
             config_files: facts.config_files.iter().map(|path| path.display().to_string()).collect(),
             last_reload: reload,
             host: facts.host.clone(),
@@ -145,9 +154,11 @@ impl StatusBoard {
         report
     }
 
-    fn readiness(&self, with_backends: bool) -> Readiness {
+    /// Whether the process does its work: the configuration is loaded and every receiver is up. A backend that fails
+    /// counts only `with_backends`: by itself it must not take the application that is measured out of its load balancer.
+    pub fn readiness(&self, with_backends: bool) -> Readiness {
         let mut problems = Vec::new();
-        match self.changing().phase {
+        match self.0.changing().phase {
             Phase::Starting => problems.push("hornpipe is starting".to_owned()),
             Phase::Running => {}
             Phase::Stopping => problems.push("hornpipe is stopping".to_owned()),
@@ -165,27 +176,9 @@ impl StatusBoard {
         Readiness { ready: problems.is_empty(), problems }
     }
 
-    fn changing(&self) -> MutexGuard<'_, Changing> {
-        lock(&self.0.changing)
-    }
-}
-
-impl StatusReader {
-    /// How everything is now.
-    pub fn report(&self) -> StatusReport {
-        self.0.report()
-    }
-
-    /// Whether the process does its work: the configuration is loaded and every receiver is up. A backend that fails
-    /// counts only `with_backends`: by itself it must not take the application that is measured out of its load balancer.
-    pub fn readiness(&self, with_backends: bool) -> Readiness {
-        self.0.readiness(with_backends)
-    }
-
     /// How long the process has run.
     pub fn uptime(&self) -> Duration {
-        let board = &self.0.0;
-        board.clock.monotonic().saturating_sub(board.started)
+        self.0.clock.monotonic().saturating_sub(self.0.started)
     }
 }
 
