@@ -18,20 +18,12 @@ const END: &str = "<!-- end of options -->";
 
 #[test]
 fn the_readmes_list_every_option_with_default_and_meaning() {
-    let registry = components::registry();
-    let tables = registry
-        .receivers
-        .iter()
-        .map(|entry| ("receivers", entry.name, entry.schema))
-        .chain(registry.processors.iter().map(|entry| ("processors", entry.name, entry.schema)))
-        .chain(registry.exporters.iter().map(|entry| ("exporters", entry.name, entry.schema)))
-        .chain(registry.extensions.iter().map(|entry| ("extensions", entry.name, entry.schema)));
-    for (kind, name, schema) in tables {
+    for component in components::registry().list() {
         let mut generator = SchemaGenerator::default();
-        let root = schema(&mut generator);
+        let root = (component.schema)(&mut generator);
         let definitions = generator.definitions().clone();
         let table = options_table(root.as_value(), &definitions);
-        let path = format!("{}/{kind}/{}/README.md", env!("CARGO_MANIFEST_DIR"), folder(name));
+        let path = format!("{}/{}s/{}/README.md", env!("CARGO_MANIFEST_DIR"), component.kind, folder(component.name));
         let readme = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         check(&path, &readme, &table);
     }

@@ -74,7 +74,7 @@ impl Registry {
         self
     }
 
-    /// Every component type as kind, name, aliases, signals and summary.
+    /// Every component type.
     pub fn list(&self) -> Vec<ComponentSummary> {
         fn rows<C: ?Sized>(kind: ComponentKind, entries: &[Entry<C>]) -> impl Iterator<Item = ComponentSummary> {
             entries.iter().map(move |entry| ComponentSummary {
@@ -83,6 +83,7 @@ impl Registry {
                 aliases: entry.aliases,
                 signals: entry.signals,
                 summary: entry.summary,
+                schema: entry.schema,
             })
         }
         rows(ComponentKind::Receiver, &self.receivers)
@@ -106,6 +107,8 @@ pub struct ComponentSummary {
     pub signals: &'static [Signal],
     /// What it does, in one line.
     pub summary: &'static str,
+    /// The settings' JSON schema, with the options' documentation and defaults.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
 /// Decodes settings. A key that belongs to the Collector's counterpart gets the component's own advice.
