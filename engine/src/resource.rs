@@ -12,6 +12,11 @@ pub use host_name::{HostName, HostNameSource, NO_HOST_NAME, is_host_name};
 /// Looks up an environment variable.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// Looks up a variable of this process's environment.
+pub fn process_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// The attributes of this process.
 ///
 /// `host.name` is `host`'s, and absent where that has none.

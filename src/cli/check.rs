@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use hornpipe_engine::Clock;
 use hornpipe_engine::config::{Diagnostics, Plan, decode};
-use hornpipe_engine::resource::HostName;
+use hornpipe_engine::resource::{HostName, process_variable};
 use hornpipe_engine::status::CheckReport;
 use hornpipe_gunicorn_receiver::{CheckRun, GunicornConfig, Instance, run_once};
 use hornpipe_model::{CheckStatus, MetricPoint, MetricValue};
@@ -63,7 +63,7 @@ fn gunicorn(args: &GunicornArgs) -> Result<CheckStatus, String> {
         files => Some(load_plan(files).ok_or_else(String::new)?),
     };
     let host = plan.as_ref().and_then(|plan| plan.service.hostname.clone());
-    let host = HostName::detect(host.as_deref(), &|name| std::env::var(name).ok()).name.unwrap_or_default();
+    let host = HostName::detect(host.as_deref(), &process_variable).name.unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
     let mut runs = Vec::new();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hornpipe_engine::config::{Plan, ServiceConfig};
 use hornpipe_engine::control::ControlServer;
 use hornpipe_engine::graph::{Environment, Graph, RunningGraph};
-use hornpipe_engine::resource::{HostName, process_resource};
+use hornpipe_engine::resource::{HostName, process_resource, process_variable};
 use hornpipe_engine::state_dir::{DirectoryLock, LOCK_PATIENCE, LockError, StateDirectory, VARIABLE};
 use hornpipe_engine::status::{HostStatus, Phase, ProcessFacts, StatusBoard};
 use hornpipe_engine::telemetry::{FinalCounters, SelfTelemetry};
@@ -42,17 +42,12 @@ pub fn run(files: &[PathBuf]) -> ExitCode {
         }
     };
     logging::start(&plan.service.telemetry.logs, &lines);
-    let sockets = Sockets::inherited(&variable);
+    let sockets = Sockets::inherited(&process_variable);
     let code = runtime.block_on(run_plan(plan, files, sockets, &lines));
     // Work that a hanging backend or pipe still holds up is not waited for.
     runtime.shutdown_background();
     lines.finish(LAST_LINES);
     code
-}
-
-/// A variable of this process's environment.
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }
 
 async fn run_plan(plan: Plan, files: &[PathBuf], sockets: Sockets, lines: &Lines) -> ExitCode {
@@ -64,8 +59,8 @@ async fn run_plan(plan: Plan, files: &[PathBuf], sockets: Sockets, lines: &Lines
         }
     };
     let file = files.first().map_or(Path::new(""), PathBuf::as_path);
-    let host = HostName::detect(plan.service.hostname.as_deref(), &variable);
-    let state_directory = StateDirectory::open(&variable);
+    let host = HostName::detect(plan.service.hostname.as_deref(), &process_variable);
+    let state_directory = StateDirectory::open(&process_variable);
     if let Some(problem) = &state_directory.problem {
         tracing::warn!("{problem}");
     }
@@ -81,7 +76,7 @@ async fn run_plan(plan: Plan, files: &[PathBuf], sockets: Sockets, lines: &Lines
         host: HostStatus::from(&host),
         state_directory: state_directory.clone(),
     };
-    let resource = Arc::new(process_resource(&host, file, &variable));
+    let resource = Arc::new(process_resource(&host, file, &process_variable));
     let environment = Environment { sockets, ..Environment::new(Clock::system(), resource, facts) };
     let status = &environment.status;
     let mut service = plan.service.clone();

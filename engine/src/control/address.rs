@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use tokio::net::UnixStream;
 
 use crate::resource::fnv1a_128;
-
-/// The longest path of a Unix socket, in bytes: Linux has room for 108 with the final zero.
-pub(super) const MAX_PATH: usize = 107;
+use crate::sockets::LONGEST_PATH;
 
 /// The socket's file.
 pub(super) fn file(directory: &Path) -> PathBuf {
@@ -26,9 +24,9 @@ pub(super) fn name(directory: &Path) -> Option<PathBuf> {
 /// Why a socket cannot have this path.
 pub(super) fn too_long(path: &Path) -> Option<String> {
     let length = path.as_os_str().len();
-    (length > MAX_PATH).then(|| {
+    (length > LONGEST_PATH).then(|| {
         format!(
-            "its path has {length} bytes, but a socket's may have {MAX_PATH}; set HORNPIPE_STATE_DIR to a shorter one"
+            "its path has {length} bytes, but a socket's may have {LONGEST_PATH}; set HORNPIPE_STATE_DIR to a shorter one"
         )
     })
 }

@@ -1,7 +1,5 @@
 //! Proxies between us and a backend.
 
-use std::env;
-
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{ClientBuilder, NoProxy, Proxy, Url};
@@ -9,6 +7,7 @@ use reqwest::{ClientBuilder, NoProxy, Proxy, Url};
 use super::endpoint::Endpoint;
 use crate::component::BuildError;
 use crate::config::Secret;
+use crate::resource::{Lookup, process_variable};
 
 /// The proxies for `http` and `https` addresses, and for which hosts there are none.
 ///
@@ -52,12 +51,12 @@ pub struct TunnelProxy {
 impl Proxies {
     /// Those of this process's environment.
     pub fn of_the_process() -> Self {
-        Proxies::from_environment(&|name| env::var(name).ok())
+        Proxies::from_environment(&process_variable)
     }
 
     /// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` for whichever of them is not set, and `NO_PROXY`; each in capitals or in
     /// small letters. What is empty is not set.
-    pub fn from_environment(environment: &dyn Fn(&str) -> Option<String>) -> Self {
+    pub fn from_environment(environment: Lookup<'_>) -> Self {
         let first = |names: [&str; 2]| names.iter().find_map(|name| setting(environment, name));
         Proxies {
             http: first(["HTTP_PROXY", "ALL_PROXY"]),
@@ -69,11 +68,7 @@ impl Proxies {
     /// The same with some settings of one's own before them: a proxy for `http`, one for `https`, and the hosts without,
     /// each the name of a variable. These proxies lead to this host, too.
     #[must_use]
-    pub fn overridden_by(
-        self,
-        environment: &dyn Fn(&str) -> Option<String>,
-        [http, https, no_proxy]: [&str; 3],
-    ) -> Self {
+    pub fn overridden_by(self, environment: Lookup<'_>, [http, https, no_proxy]: [&str; 3]) -> Self {
         // A list may be separated by spaces, as the Agent wants it, or by commas.
         let own = |name| setting(environment, name).map(|set| Setting { is_own: true, ..set });
         let listed = |set: Setting| set.url.reveal().split_whitespace().collect::<Vec<_>>().join(",");
@@ -145,7 +140,7 @@ impl Setting {
 }
 
 /// A variable in capitals or in small letters.
-fn setting(environment: &dyn Fn(&str) -> Option<String>, name: &str) -> Option<Setting> {
+fn setting(environment: Lookup<'_>, name: &str) -> Option<Setting> {
     [name.to_owned(), name.to_ascii_lowercase()].into_iter().find_map(|variable| {
         let text = environment(&variable)?.trim().to_owned();
         (!text.is_empty()).then(|| Setting { variable, url: text.into(), is_own: false })

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hornpipe_engine::component::{Admission, BuildContext, BuildError, Encoded, Exporter, Request, SendOutcome};
 use hornpipe_engine::http::{Endpoint, HttpClient, InvalidEndpoint, Proxies};
+use hornpipe_engine::resource::process_variable;
 use hornpipe_model::{Data, Signal};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -123,8 +124,7 @@ impl DatadogExporter {
 
 /// The Agent's variables for proxies win over everybody's.
 fn proxies() -> Proxies {
-    let variable = |name: &str| std::env::var(name).ok();
-    Proxies::of_the_process().overridden_by(&variable, ["DD_PROXY_HTTP", "DD_PROXY_HTTPS", "DD_PROXY_NO_PROXY"])
+    Proxies::of_the_process().overridden_by(&process_variable, ["DD_PROXY_HTTP", "DD_PROXY_HTTPS", "DD_PROXY_NO_PROXY"])
 }
 
 #[async_trait]
