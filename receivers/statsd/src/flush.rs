@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
-use hornpipe_model::distribution::SAMPLE_LIMIT;
 use hornpipe_model::{
-    Context, Distribution, Log, LogSource, MetricPoint, MetricValue, Origin, Samples, Timestamp, Window, WireType,
+    Context, Distribution, Log, LogSource, MetricPoint, MetricValue, Origin, Timestamp, Window, WireType,
 };
 
 use crate::aggregate::Handover;
@@ -15,9 +14,10 @@ use crate::config::Dialect;
 use crate::contexts::Created;
 use crate::event::ReceivedEvent;
 use crate::hold::GaugeHold;
+use crate::merge::merge_cell;
 use crate::parse::Kind;
 use crate::service_check::ReceivedCheck;
-use crate::slab::{Cell, Slab, saturating_sum};
+use crate::slab::{Cell, Slab};
 use crate::timed::TimedPoint;
 
 /// How long a series is known after its last value, so that it is not made anew each time; counters at least as long as
@@ -26,10 +26,6 @@ const KEPT_UNSEEN: Duration = Duration::from_secs(120);
 
 /// How long a gauge of the Etsy dialect is known, since steps may follow its value. Etsy's own server knows it for ever.
 const LEVELS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Sample memory that a series keeps in its slab for the next window. With more than this the memory itself goes out,
-/// so that one busy window does not hold it for good.
-const KEPT_SAMPLE_BYTES: usize = 1024;
 
 /// Merges what the readers hand over. Counts and samples add up, sets unite, of gauges the last to arrive counts.
 #[derive(Debug)]
@@ -321,66 +317,6 @@ impl Series {
 /// How many windows a span touches.
 fn windows(span: Duration, interval: Duration) -> u64 {
     u64::try_from(span.as_nanos().div_ceil(interval.as_nanos().max(1))).unwrap_or(u64::MAX)
-}
-
-/// Adds the second value to the first and empties the second.
-fn merge_cell(into: &mut Cell, from: &mut Cell) {
-    match (&mut *into, &mut *from) {
-        (Cell::Count { sum, samples }, Cell::Count { sum: more, samples: more_samples }) => {
-            *sum = saturating_sum(*sum, *more);
-            *samples += *more_samples;
-            *from = Cell::Empty;
-        }
-        (Cell::Gauge { arrival: first, .. }, Cell::Gauge { arrival: second, .. }) => {
-            if *second >= *first {
-                *into = std::mem::take(from);
-            } else {
-                *from = Cell::Empty;
-            }
-        }
-        (Cell::Level(level), Cell::Level(more)) => {
-            level.merge(**more);
-            *from = Cell::Empty;
-        }
-        (Cell::Set(members), Cell::Set(more)) => members.absorb(more),
-        (Cell::Values(values), Cell::Values(more)) if values.len() + more.len() <= SAMPLE_LIMIT => {
-            values.extend_from_slice(more);
-            more.clear();
-        }
-        (Cell::Values(_) | Cell::Samples(_), Cell::Values(_) | Cell::Samples(_)) => {
-            if let (Some(samples), Some(more)) = (into.as_samples(), from.as_samples()) {
-                samples.merge(more);
-                give_out(more);
-            }
-        }
-        (_, Cell::Values(values)) => *into = Cell::Values(give_out_values(values)),
-        (_, Cell::Samples(samples)) => *into = Cell::Samples(Box::new(give_out(samples))),
-        _ => *into = std::mem::take(from),
-    }
-}
-
-/// The values in memory of the right size. Little memory stays where it was, for the next window's values.
-fn give_out_values(values: &mut Vec<f64>) -> Vec<f64> {
-    if values.capacity() * size_of::<f64>() > KEPT_SAMPLE_BYTES {
-        let mut taken = std::mem::take(values);
-        taken.shrink_to_fit();
-        return taken;
-    }
-    let copy = values.as_slice().to_vec();
-    values.clear();
-    copy
-}
-
-/// The same for samples.
-fn give_out(samples: &mut Samples) -> Samples {
-    if samples.bytes() > KEPT_SAMPLE_BYTES {
-        let mut taken = samples.take();
-        taken.shrink_to_fit();
-        return taken;
-    }
-    let copy = samples.clone();
-    samples.clear();
-    copy
 }
 
 fn check_point(check: ReceivedCheck, now: Now) -> MetricPoint {

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
-use hornpipe_engine::telemetry::{ComponentTelemetry, Counter};
+use hornpipe_engine::telemetry::ComponentTelemetry;
 use hornpipe_engine::{Clock, RateLimit};
 use hornpipe_model::Signal;
 use tokio::sync::oneshot;
@@ -19,10 +19,10 @@ use crate::budget::ValueBudget;
 use crate::config::Dialect;
 use crate::contexts::ContextLimit;
 use crate::forward::Forwarder;
-use crate::kernel_drops;
 use crate::listen::{Input, Limits, Piece, Sender, Socket, WakeUp, Wanted};
 use crate::naming::Naming;
 use crate::origin::{OriginTags, OriginWriter};
+use crate::own_counters::OwnCounters;
 use crate::reason;
 use crate::slab::Slab;
 use crate::sources::{FirstPacket, Sources};
@@ -138,60 +138,6 @@ impl Drop for ReaderHandle {
         self.swaps = None;
         self.waker.wake();
     }
-}
-
-/// The receiver's own numbers that its readers count.
-struct OwnCounters {
-    packets: Arc<Counter>,
-    bytes: Arc<Counter>,
-    truncated: Arc<Counter>,
-    sketched: Arc<Counter>,
-    kernel_drops: Arc<Counter>,
-    not_finite: Arc<Counter>,
-    connections: Arc<Counter>,
-    refused_connections: Arc<Counter>,
-    events_in_characters: Arc<Counter>,
-}
-
-impl OwnCounters {
-    fn new(telemetry: &ComponentTelemetry) -> Self {
-        OwnCounters {
-            packets: packets(telemetry),
-            bytes: telemetry.counter("hornpipe_statsd_bytes", "By", "Bytes read"),
-            truncated: telemetry.counter(
-                "hornpipe_statsd_truncated_packets",
-                "{packet}",
-                "Datagrams longer than max_datagram_bytes, whose end was lost",
-            ),
-            kernel_drops: kernel_drops::counter(telemetry),
-            sketched: telemetry.counter(
-                "hornpipe_statsd_sketched_series",
-                "{series}",
-                "Series that became sketches in their window because max_sample_bytes were used up",
-            ),
-            not_finite: telemetry.counter(
-                "hornpipe_statsd_values_not_finite",
-                "{value}",
-                "Values left out of good lines because they are NaN or infinite",
-            ),
-            connections: telemetry.gauge("hornpipe_statsd_connections", "{connection}", "Connections of clients"),
-            refused_connections: telemetry.counter(
-                "hornpipe_statsd_refused_connections",
-                "{connection}",
-                "Connections closed at once because max_connections were open",
-            ),
-            events_in_characters: telemetry.counter(
-                "hornpipe_statsd_events_in_characters",
-                "{event}",
-                "Events whose lengths were counted in characters instead of bytes",
-            ),
-        }
-    }
-}
-
-/// The counter of datagrams and the like.
-pub(crate) fn packets(telemetry: &ComponentTelemetry) -> Arc<Counter> {
-    telemetry.counter("hornpipe_statsd_packets", "{packet}", "Datagrams and frames read, and reads of streams of lines")
 }
 
 /// Where that goes which one call brings.
@@ -447,7 +393,7 @@ impl Reader {
             }
         }
         let Reader { input, aggregator, own, kernel_drops, .. } = &mut self;
-        note_kernel_drops(input, own, kernel_drops);
+        own.note_kernel_drops(input, kernel_drops);
         input.close(|piece| {
             if let Piece::Bad { beginning, reason } = piece {
                 aggregator.reject(beginning, reason);
@@ -460,7 +406,7 @@ impl Reader {
     }
 
     fn end_window(&mut self, empty: Slab, expired: Vec<u32>) -> Handover {
-        note_kernel_drops(&self.input, &self.own, &mut self.kernel_drops);
+        self.own.note_kernel_drops(&self.input, &mut self.kernel_drops);
         // What is handed over is soon subtracted from what is held.
         self.publish();
         self.aggregator.swap(empty, expired)
@@ -477,13 +423,5 @@ fn way_out_of(error: &io::Error) -> &'static str {
         }
         Some(23) => "; the system may open no more files: raise `sysctl fs.file-max`",
         _ => "",
-    }
-}
-
-/// Counts what the kernel has dropped since it was last asked.
-fn note_kernel_drops(input: &Input, own: &OwnCounters, before: &mut u32) {
-    if let Some(drops) = input.kernel_drops() {
-        own.kernel_drops.add(u64::from(drops.wrapping_sub(*before)));
-        *before = drops;
     }
 }
