@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use hornpipe_model::Signal;
+
 use super::Phase;
 use super::report::{
     CheckReport, ComponentStatus, Health, HostStatus, LeftQueueStatus, QueueStatus, SignalStatus, StatusReport,
@@ -45,6 +47,13 @@ impl fmt::Display for StatusReport {
 }
 
 impl StatusReport {
+    /// Events alone are logs, too: the pipelines say what is on.
+    fn logs(&self) -> String {
+        let pipelines = self.pipelines.iter().filter(|pipeline| pipeline.signal == Signal::Logs);
+        let ids: Vec<&str> = pipelines.map(|pipeline| pipeline.id.as_str()).collect();
+        if ids.is_empty() { "off: no pipeline for logs is enabled".to_owned() } else { ids.join(", ") }
+    }
+
     fn fmt_process(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         line(f, "configuration", &self.config_files.join(", "))?;
         if let Some(reload) = &self.last_reload {
@@ -60,7 +69,7 @@ impl StatusReport {
             }
         }
         line(f, "host name", &host(&self.host))?;
-        line(f, "logs", if self.logs_enabled { "on" } else { "off: no pipeline for logs is enabled" })?;
+        line(f, "logs", &self.logs())?;
         match &self.state_directory.problem {
             None => line(f, "state directory", &self.state_directory.path)?,
             Some(problem) => line(f, "state directory", &format!("[WARNING] {problem}"))?,

@@ -170,6 +170,22 @@ Extensions
 }
 
 #[test]
+fn the_pipelines_for_logs_are_named() {
+    let pipeline = |id: &str, signal| PipelineTopology {
+        id: id.to_owned(),
+        signal,
+        receivers: Vec::new(),
+        processors: Vec::new(),
+        exporters: Vec::new(),
+    };
+    let pipelines = ["logs/events", "logs"].map(|id| pipeline(id, Signal::Logs)).to_vec();
+    let report = StatusReport { pipelines, ..StatusReport::default() };
+    assert!(report.to_string().contains("  logs:            logs/events, logs\n"), "{report}");
+    let report = StatusReport { pipelines: vec![pipeline("metrics", Signal::Metrics)], ..StatusReport::default() };
+    assert!(report.to_string().contains("  logs:            off: no pipeline for logs is enabled\n"), "{report}");
+}
+
+#[test]
 fn the_json_can_be_read_back_and_needs_no_field() {
     let report = busy().report();
     let json = serde_json::to_string(&report).unwrap();
