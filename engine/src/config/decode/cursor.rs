@@ -152,8 +152,9 @@ impl<'a> Cursor<'a> {
                 visitor.visit_map(Fields::new(&self, known)).map_err(|error| error.at(&self))
             }
             _ => {
-                let has_colon = self.node.as_text().is_some_and(|text| text.contains(':'));
-                let help = has_colon.then(|| "is the space after a `:` missing?".to_owned());
+                let key = self.node.as_text().and_then(|text| text.split_once(':')).map(|(key, _)| key);
+                let key = key.filter(|key| known.is_some_and(|known| known.contains(key)));
+                let help = key.map(|key| format!("write a space after `{key}:`"));
                 Err(DecodeError::new(Kind::Expected { expected: "a mapping".to_owned(), help }).at(&self))
             }
         }

@@ -30,6 +30,8 @@ const NOT_NEEDED: [(&str, &str); 2] = [
 pub(super) struct Section<'a, C: ?Sized> {
     name: &'static str,
     components: Vec<Component<'a, C>>,
+    /// False where it is no mapping.
+    is_readable: bool,
 }
 
 struct Component<'a, C: ?Sized> {
@@ -44,6 +46,8 @@ struct Component<'a, C: ?Sized> {
 pub(super) struct Definitions {
     pub section: &'static str,
     pub items: Vec<Definition>,
+    /// False where nobody can tell what is defined.
+    pub is_readable: bool,
     /// Every type that could be defined.
     pub types: Vec<&'static str>,
 }
@@ -62,11 +66,10 @@ impl<'a, C: ?Sized> Section<'a, C> {
         types: &'a [Entry<C>],
         diagnostics: &mut Diagnostics,
     ) -> Section<'a, C> {
-        let mut section = Section { name, components: Vec::new() };
+        let mut section = Section { name, components: Vec::new(), is_readable: true };
         let path = NodePath::of([name]);
-        if let Some(node) = node
-            && top::check_mapping(node, &path, diagnostics)
-        {
+        if let Some(node) = node {
+            section.is_readable = top::check_mapping(node, &path, diagnostics);
             for entry in node.entries() {
                 match section.component(node, entry, types) {
                     Ok(component) => {
@@ -114,6 +117,7 @@ impl<'a, C: ?Sized> Section<'a, C> {
         };
         Definitions {
             section: self.name,
+            is_readable: self.is_readable,
             items: self.components.iter().map(item).collect(),
             types: types.iter().flat_map(|entry| entry.aliases.iter().chain([&entry.name])).copied().collect(),
         }
@@ -163,6 +167,7 @@ fn unknown_type<C: ?Sized>(section: &str, name: &str, origin: Option<&str>, type
             let with_aliases = types.iter().flat_map(|entry| entry.aliases.iter().chain([&entry.name])).copied();
             let not_needed = NOT_NEEDED.iter().find(|(known, _)| section == "processors" && *known == name);
             let help = match (suggest::nearest(name, with_aliases), not_needed) {
+                _ if top::KEYS.contains(&name) => format!("this section starts in the same column as `{section}`"),
                 (_, Some((_, instead))) => (*instead).to_owned(),
                 (Some(near), None) => format!("did you mean `{near}`? {valid}"),
                 (None, None) => valid,

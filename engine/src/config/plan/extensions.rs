@@ -27,7 +27,7 @@ pub(super) fn read(service: Option<&Node>, defined: &Definitions, diagnostics: &
 
 fn check(reference: &Reference<'_>, defined: &Definitions, before: &[String]) -> Result<String, Diagnostic> {
     let (id, shown) = (reference.id(), reference.shown());
-    if !defined.items.iter().any(|item| item.id == id) && !defined.is_mistyped(&id) {
+    if !defined.items.iter().any(|item| item.id == id) && !defined.may_have(&id) {
         let names: Vec<&str> = defined.items.iter().map(|item| item.id.as_str()).collect();
         let error = Diagnostic::error(format!("extension {shown} is not defined"));
         // What comes from outside is not to be printed, not even by what is near it.

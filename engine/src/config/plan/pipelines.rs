@@ -166,7 +166,7 @@ impl Reader<'_> {
         let id = reference.id();
         let shown = reference.shown();
         let Some(definition) = defined.items.iter().find(|definition| definition.id == id) else {
-            if defined.is_mistyped(&id) {
+            if defined.may_have(&id) {
                 return Ok(id);
             }
             let error = Diagnostic::error(format!("{kind} {shown} is not defined"));
@@ -205,11 +205,13 @@ impl Reader<'_> {
 }
 
 impl Definitions {
-    /// True where an id whose type is not known, which is an error of its own, was probably meant to be this one.
-    pub(super) fn is_mistyped(&self, id: &str) -> bool {
+    /// True where an id that is not defined follows from an error of its own: nothing can be read, or the type of the one that was
+    /// probably meant is not known.
+    pub(super) fn may_have(&self, id: &str) -> bool {
         let (wanted, name) = halves(id);
-        let unknown = self.items.iter().filter(|item| item.signals.is_none()).map(|item| halves(&item.id));
-        unknown.filter(|(_, other)| *other == name).any(|(kind, _)| suggest::nearest(wanted, [kind]).is_some())
+        let unknown = self.items.iter().filter(|item| item.signals.is_none()).map(|item| item.id.as_str());
+        let is_meant = |(kind, other): (&str, &str)| other == name && suggest::nearest(wanted, [kind]).is_some();
+        !self.is_readable || unknown.map(halves).any(is_meant)
     }
 
     /// `receiver`, `processor` or `exporter`.

@@ -4,9 +4,10 @@ use super::super::diagnostic::{Diagnostic, Diagnostics};
 use super::super::node::{Entry, Node, Value};
 use super::super::path::NodePath;
 use super::super::suggest;
+use super::service;
 
 /// The keys of the top level.
-const KEYS: [&str; 5] = ["receivers", "processors", "exporters", "extensions", "service"];
+pub(super) const KEYS: [&str; 5] = ["receivers", "processors", "exporters", "extensions", "service"];
 
 /// The sections that are there.
 pub(super) struct Top<'a> {
@@ -36,21 +37,32 @@ pub(super) fn read<'a>(root: &'a Node, diagnostics: &mut Diagnostics) -> Option<
     }
     check_keys(root, &NodePath::root(), &KEYS, diagnostics);
     for needed in ["receivers", "exporters", "service"] {
-        let entry = entry(root, needed, &KEYS);
-        if entry.is_none_or(|entry| entry.value.is_null()) {
+        let entry = section(root, needed);
+        let is_spread = needed == "service" && root.entries().iter().any(|entry| is_of_service(&entry.key));
+        if entry.is_none_or(|entry| entry.value.is_null()) && !is_spread {
             let message = format!("there is no `{needed}` section");
             let location = entry.map_or(root.location(), |entry| &entry.key_location);
             diagnostics.push(Diagnostic::error(message).at(location).with_help(format!("add `{needed}:`")));
         }
     }
-    let section = |key| entry(root, key, &KEYS).map(|entry| &entry.value);
+    let value = |key| section(root, key).map(|entry| &entry.value);
     Some(Top {
-        receivers: section("receivers"),
-        processors: section("processors"),
-        exporters: section("exporters"),
-        extensions: section("extensions"),
-        service: section("service"),
+        receivers: value("receivers"),
+        processors: value("processors"),
+        exporters: value("exporters"),
+        extensions: value("extensions"),
+        service: value("service"),
     })
+}
+
+/// A section, also where its indentation puts it into another one, which counts it as a component of an unknown type.
+fn section<'a>(root: &'a Node, key: &str) -> Option<&'a Entry> {
+    entry(root, key, &KEYS).or_else(|| KEYS.iter().find_map(|other| root.get(other)?.entry(key)))
+}
+
+/// A key that stands at the top level and belongs below `service`.
+fn is_of_service(key: &str) -> bool {
+    !KEYS.contains(&key) && service::KEYS.contains(&key)
 }
 
 /// The entry of `key`, one of `valid`. Where it is missing, the one whose unknown key was probably meant to be it: that error is
@@ -73,6 +85,9 @@ pub(super) fn check_keys(node: &Node, path: &NodePath, valid: &[&str], diagnosti
         let error = match entry.key.as_str() {
             "connectors" if path.is_root() => Diagnostic::error("connectors are not supported")
                 .with_help("let a receiver feed several pipelines instead"),
+            key if path.is_root() && is_of_service(key) => {
+                Diagnostic::error(format!("unknown key `{key}`")).with_help("it belongs below `service`")
+            }
             key => {
                 let help = suggest::help(key, "valid keys", valid);
                 Diagnostic::error(format!("unknown key `{}`", key.escape_debug())).with_help(help)
@@ -88,7 +103,8 @@ pub(super) fn check_mapping(node: &Node, path: &NodePath, diagnostics: &mut Diag
         Value::Mapping(_) | Value::Null => return true,
         Value::Unresolved(failure) if !failure.counts => return true,
         Value::Unresolved(failure) => unresolved(failure),
-        Value::Sequence(_) => Diagnostic::error("expected a mapping, found a list"),
+        Value::Sequence(_) => Diagnostic::error("expected a mapping, found a list")
+            .with_help("write each as a key, such as `name:`, without `-` and brackets"),
         Value::Scalar(_) => Diagnostic::error("expected a mapping, found text or a number"),
     };
     diagnostics.push(error.at(node.location()).about(path.clone()));

@@ -470,10 +470,37 @@ fn a_mistyped_key_is_the_only_error_about_it() {
         ("{statsd:", "{statd:", "unknown receiver type `statd`"),
         ("{filter:", "{filtr:", "unknown processor type `filtr`"),
         ("extensions: []", "extension: []", "unknown key `extension`"),
+        ("receivers: {statsd: {interval: 1s}}", "receivers: [statsd]", "expected a mapping, found a list"),
+        ("processors: {filter: }", "processors: [filter]", "expected a mapping, found a list"),
+        ("processors: {filter: }", "processors: ${env:UNSET}", "environment variable `UNSET` is not set"),
     ] {
         let printed = bad(&text.replacen(right, wrong, 1));
         assert!(printed.starts_with(&format!("error: {expected}\n")), "{wrong}: {printed}");
         assert!(printed.ends_with("\n1 error in pipeline.yaml\n"), "{wrong}: {printed}");
+    }
+}
+
+#[test]
+fn a_section_in_the_wrong_column_is_the_only_error_about_it() {
+    let nested = "
+        receivers:
+          statsd: {interval: 1s}
+          exporters:
+            otlp: {api_key: a}
+        service: {pipelines: {metrics: {receivers: [statsd], exporters: [otlp]}}}
+    ";
+    let spread = "
+        receivers: {statsd: {interval: 1s}}
+        exporters: {otlp: {api_key: a}}
+        pipelines: {metrics: {receivers: [statsd], exporters: [otlp]}}
+    ";
+    for (text, error, help) in [
+        (nested, "unknown receiver type `exporters`", "this section starts in the same column as `receivers`"),
+        (spread, "unknown key `pipelines`", "it belongs below `service`"),
+    ] {
+        let printed = bad(text);
+        assert!(printed.starts_with(&format!("error: {error}\n")), "{printed}");
+        assert!(printed.ends_with(&format!("   = help: {help}\n\n1 error in pipeline.yaml\n")), "{printed}");
     }
 }
 
