@@ -1,5 +1,7 @@
 //! To the disk, and what becomes of what it does not take.
 
+use std::collections::VecDeque;
+
 use super::{Append, Command, Disk};
 use crate::delivery::entry::Entry;
 use crate::delivery::store::Store;
@@ -112,13 +114,14 @@ impl Disk {
         }
     }
 
-    /// Writes what a process leaves at its end; what could not be written is returned.
+    /// Writes what a process leaves at its end, as much of it as the disk takes; what could not be written is returned.
     pub(super) fn keep(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
         self.commit();
         let Some(store) = &mut self.store else { return entries };
+        let mut entries: VecDeque<Entry> = entries.into_iter().filter(|entry| !entry.is_stored()).collect();
+        let mut written = Vec::new();
         let mut failure = None;
-        let mut consumed = Vec::new();
-        for entry in entries.iter().filter(|entry| !entry.is_stored()) {
+        while let Some(entry) = entries.front() {
             let sequence = store.next_sequence();
             let data = entry.open_data();
             let encode = |buffer: &mut Vec<u8>| codec::encode(&data, entry.queued, buffer);
@@ -126,18 +129,20 @@ impl Disk {
                 failure = Some(error);
                 break;
             }
-            consumed.extend(entry.sequences());
+            written.extend(entries.pop_front().map(|entry| (sequence, entry)));
         }
-        if let Some(error) = failure.or_else(|| store.commit().err()) {
-            store.abandon();
-            self.say_problem(&error.to_string());
-            return entries;
-        }
-        consumed.into_iter().for_each(|sequence| store.done(sequence));
-        for entry in entries {
+        let committed = store.commit();
+        let safe_below = if committed.is_ok() { u64::MAX } else { store.committed() };
+        let lost = written.split_off(written.partition_point(|(sequence, _)| *sequence < safe_below));
+        for (_, entry) in &written {
+            entry.sequences().for_each(|sequence| store.done(sequence));
             entry.parts.iter().for_each(|part| part.obligation.store());
         }
-        Vec::new()
+        if let Some(error) = committed.err().or(failure) {
+            store.abandon();
+            self.say_problem(&error.to_string());
+        }
+        lost.into_iter().map(|(_, entry)| entry).chain(entries).collect()
     }
 
     /// Tells the operator that the disk takes nothing, once.

@@ -268,6 +268,33 @@ async fn what_memory_holds_at_the_end_is_sent_after_the_next_start() {
 }
 
 #[tokio::test]
+async fn what_the_disk_takes_at_the_end_is_kept_and_only_the_rest_dropped() {
+    let disk = FakeDisk::default();
+    let start = |storage: &str, backend| {
+        let directory = Some(PathBuf::from("/queue"));
+        let place = Place { signals: vec![Signal::Metrics], directory, ..Place::default() };
+        Life::start_at(place, Arc::new(disk.clone()), backend, |config| {
+            config.sending_queue.max_bytes = Some(ByteSize::mib(1));
+            config.sending_queue.storage = Some(storage.to_owned());
+        })
+    };
+    let life = start("none", down());
+    for number in 0..30 {
+        drop(life.offer(number * 100..number * 100 + 100).await);
+    }
+    // The queue has several files; the first is full and complete, the next does not get so far.
+    disk.limit_all(100 << 10);
+    let held = life.stop().await.1;
+    assert!((100..3000).contains(&held), "{held}");
+
+    disk.limit_all(usize::MAX);
+    let life = start("file_storage", Backend::default());
+    life.until("what was kept is found", |life| life.counters().recovered.get() == held).await;
+    life.deliver().await;
+    assert_eq!(life.stop().await, ((0..held).collect(), 0));
+}
+
+#[tokio::test]
 async fn what_is_shown_of_a_queue_is_what_it_holds() {
     let folder = Folder::new();
     let bound = |queue: &mut QueueConfig| queue.max_bytes = Some(ByteSize::kib(64));

@@ -22,8 +22,9 @@ struct State {
     /// The change from which on all fail.
     fails_from: Option<usize>,
     fails_to_write: bool,
-    /// Files cannot grow beyond it.
+    /// Files cannot grow beyond it, and all of them together not beyond the other.
     longest: Option<usize>,
+    size: Option<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +76,11 @@ impl FakeDisk {
     /// Lets no file grow beyond a length, as a disk does that is nearly full; or every file.
     pub fn limit(&self, longest: Option<usize>) {
         self.lock().longest = longest;
+    }
+
+    /// Lets all files together not grow beyond a size.
+    pub fn limit_all(&self, size: usize) {
+        self.lock().size = Some(size);
     }
 
     /// The machine loses power: of what was not brought to the disk, some is there and some is not, also of one write: its blocks
@@ -194,6 +200,12 @@ impl Open {
         state.change()?;
         if let (Change::Write(offset, written), Some(longest)) = (&change, state.longest)
             && *offset as usize + written.len() > longest
+        {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let used: usize = state.files.iter().map(|file| file.bytes.len()).sum();
+        if let (Change::Write(offset, written), Some(size)) = (&change, state.size)
+            && used + (*offset as usize + written.len()).saturating_sub(state.files[self.file].bytes.len()) > size
         {
             return Err(io::ErrorKind::StorageFull.into());
         }
