@@ -24,12 +24,14 @@ use crate::watch::Watch;
 
 /// Changes within this time are one wake-up.
 const MERGE: Duration = Duration::from_millis(50);
-/// Most bytes of batches whose outcome is open; then files wait.
+/// Most bytes of batches whose outcome is open, as long as they settle; then files wait.
 pub(crate) const MOST_IN_FLIGHT: usize = 4 * 1024 * 1024;
 /// So many of them before anything is settled; what is settled is added to it. What is on its way when the process is killed comes
 /// again, and so is never much more than what this life has settled.
 const FIRST_IN_FLIGHT: usize = 256 * 1024;
-/// When nothing was sent or settled for so long, twice as much may be on its way: a processor may wait for the end of a long record.
+/// When nothing was sent or settled for so long, twice as much may be on its way, without limit. A processor may wait for the end of
+/// a long record; and where an exporter with its queue in memory waits for its backend, the others must not wait with it. What is on
+/// its way is in queues then, and whether those have room is up to the exporters.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Reads log files.
@@ -188,13 +190,13 @@ impl Running {
         self.in_flight.values().sum()
     }
 
-    /// Whether nothing goes on its way although memory would allow it.
+    /// Whether nothing goes on its way although there may be room.
     fn is_narrow(&self) -> bool {
-        (self.may_be_in_flight..MOST_IN_FLIGHT).contains(&self.bytes_in_flight())
+        self.bytes_in_flight() >= self.may_be_in_flight
     }
 
     fn widen(&mut self) {
-        self.may_be_in_flight = (2 * self.may_be_in_flight).min(MOST_IN_FLIGHT);
+        self.may_be_in_flight = self.may_be_in_flight.saturating_mul(2);
         self.widen_at = self.context.clock.monotonic() + PATIENCE;
     }
 
@@ -209,7 +211,10 @@ impl Running {
             );
         }
         if is_settled {
-            self.may_be_in_flight = (self.may_be_in_flight + bytes).min(MOST_IN_FLIGHT);
+            let grown = (self.may_be_in_flight + bytes).min(MOST_IN_FLIGHT);
+            // What was widened beyond that is narrow again once what got stuck is settled.
+            let is_stuck = self.bytes_in_flight() > MOST_IN_FLIGHT;
+            self.may_be_in_flight = if is_stuck { self.may_be_in_flight.max(grown) } else { grown };
             self.widen_at = self.context.clock.monotonic() + PATIENCE;
         }
         self.outcomes.push((batch, is_settled));

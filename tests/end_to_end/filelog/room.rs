@@ -77,12 +77,19 @@ async fn a_backlog_waits_in_its_files_for_the_only_backend_also_where_they_are_r
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backend_that_is_down_is_held_to_its_bound_and_keeps_nothing_from_the_one_that_works() {
+    for queues in ["max_bytes: 4MiB", "max_bytes: 12MiB, storage: none"] {
+        held_to_its_bound(queues).await;
+    }
+}
+
+async fn held_to_its_bound(queues: &str) {
     let (backends, directory) = (Backends::start().await, Directory::new());
     let file = directory.path().join("access.log");
     write(&file, 0..LINES);
     let receiver = format!("include: [{}], start_at: beginning", file.display());
     backends.otlp.behave(Behaviour::status(503));
-    let hornpipe = start(&directory, &with_small_queues(&backends.configuration(&receiver)));
+    let configuration = with_small_queues(&backends.configuration(&receiver)).replace("max_bytes: 4MiB", queues);
+    let hornpipe = start(&directory, &configuration);
     all_at_datadog(&backends).await;
     let counters = hornpipe.stop();
     let dropped = |id: &str| {
