@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use hornpipe_model::Signal;
 use tokio::task::JoinHandle;
 
 use super::build::{Changes, ExporterChange, NewExporter, NewReceiver, PipelineChange, ReceiverChange};
-use super::{RunningExporter, RunningGraph, RunningPipeline, RunningReceiver, supervise};
+use super::{Leaving, RunningExporter, RunningGraph, RunningPipeline, RunningReceiver, supervise};
 use crate::component::Outputs;
 use crate::delivery::{Delivery, directory};
 use crate::pipeline::Pipeline;
@@ -37,11 +38,23 @@ impl RunningGraph {
         self.environment.telemetry.set_pipelines(self.pipelines.iter().map(|known| known.plan.clone()).collect());
         let clock = self.environment.clock.clone();
         let tell = self.tell_of_left_queues(changes.queue_bases);
+        let exporters = std::mem::take(&mut retired.exporters);
+        let (flushed, is_flushed) = Shutdown::new();
         self.retiring.retain(|task| !task.is_finished());
-        self.retiring.push(tokio::spawn(async move {
-            retired.end(clock, limit).await;
-            tell.await;
+        self.retiring.push(tokio::spawn({
+            let clock = clock.clone();
+            async move {
+                retired.flush(clock, limit).await;
+                drop(flushed);
+            }
         }));
+        let deliveries = exporters.iter().map(|exporter| Arc::clone(&exporter.delivery)).collect();
+        let task = tokio::spawn(async move {
+            join_all(exporters.into_iter().map(|exporter| exporter.leave(&is_flushed, &clock, limit))).await;
+            tokio::spawn(tell);
+        });
+        self.leaving.retain(|leaving| !leaving.task.is_finished());
+        self.leaving.push(Leaving { deliveries, task });
     }
 
     /// Says, in `status` and log, which queues on disk no exporter has any more.
@@ -174,8 +187,8 @@ impl Retired {
         open
     }
 
-    /// Ends in the order of a shutdown: receivers, then processors, then queues.
-    async fn end(self, clock: Clock, limit: Duration) {
+    /// Ends receivers, then processors.
+    async fn flush(self, clock: Clock, limit: Duration) {
         for receiver in &self.receivers {
             receiver.stop.request();
         }
@@ -193,16 +206,25 @@ impl Retired {
             let _ = pipeline.ticks.await;
             pipeline.pipeline.flush().await;
         }
-        for exporter in self.exporters {
-            exporter.delivery.drain();
-            let mut worker = exporter.worker;
-            if clock.timeout(limit, &mut worker).await.is_err() {
-                exporter.delivery.abort();
-                let _ = worker.await;
-            }
-            exporter.delivery.abort();
-            exporter.delivery.sweep().await;
+    }
+}
+
+impl RunningExporter {
+    /// Sends what is still to come until `flushed`, and what is queued then within `limit`; the rest is kept on disk, or else dropped
+    /// and counted. Where the delivery is aborted, that comes at once.
+    async fn leave(self, flushed: &Shutdown, clock: &Clock, limit: Duration) {
+        let RunningExporter { delivery, mut worker, .. } = self;
+        let is_aborted = tokio::select! {
+            () = flushed.requested() => false,
+            _ = &mut worker => true,
+        };
+        delivery.drain();
+        if !is_aborted && clock.timeout(limit, &mut worker).await.is_err() {
+            delivery.abort();
+            let _ = worker.await;
         }
+        delivery.abort();
+        delivery.sweep().await;
     }
 }
 

@@ -81,6 +81,7 @@ impl Graph {
             exporters: Vec::new(),
             extensions: Vec::new(),
             retiring: Vec::new(),
+            leaving: Vec::new(),
         };
         let changes = build::build(plan, &running)?;
         Ok(Graph { changes, running })
@@ -101,8 +102,10 @@ pub struct RunningGraph {
     pipelines: Vec<RunningPipeline>,
     exporters: Vec<RunningExporter>,
     extensions: Vec<RunningExtension>,
-    /// What earlier graphs left behind and is still being flushed.
+    /// Receivers, pipelines and extensions that earlier graphs left behind and that are still ending.
     retiring: Vec<JoinHandle<()>>,
+    /// Exporters that they left behind.
+    leaving: Vec<Leaving>,
 }
 
 struct RunningReceiver {
@@ -130,6 +133,12 @@ struct RunningExporter {
     settings: Node,
     delivery: Arc<Delivery>,
     worker: JoinHandle<()>,
+}
+
+/// The exporters that one reload took away, and the task that ends them.
+struct Leaving {
+    deliveries: Vec<Arc<Delivery>>,
+    task: JoinHandle<()>,
 }
 
 /// How long receivers may take, at the very end, to learn what became of their last batches.
@@ -163,6 +172,7 @@ impl RunningGraph {
             exporters,
             extensions,
             retiring,
+            leaving,
         } = self;
         let start = clock.monotonic();
         let deadline = start.saturating_add(limit);
@@ -193,9 +203,11 @@ impl RunningGraph {
         sockets.retain(|_| false);
         within(&clock, deadline, flush(&flushing)).await;
         deliveries.iter().for_each(|delivery| delivery.drain());
-        let mut workers = pin!(join_all(workers));
+        let (left, leaving): (Vec<_>, Vec<_>) =
+            leaving.into_iter().map(|leaving| (leaving.deliveries, leaving.task)).unzip();
+        let mut workers = pin!(join_all(workers.into_iter().chain(leaving)));
         let drained = within(&clock, deadline, &mut workers).await;
-        deliveries.iter().for_each(|delivery| delivery.abort());
+        deliveries.iter().chain(left.iter().flatten()).for_each(|delivery| delivery.abort());
         if !drained {
             workers.await;
         }

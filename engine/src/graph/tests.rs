@@ -589,6 +589,23 @@ async fn what_a_reload_takes_away_is_flushed_first() {
 }
 
 #[tokio::test]
+async fn what_an_exporter_holds_that_a_reload_took_away_is_not_forgotten_where_a_stop_follows_at_once() {
+    let source = Source { batches: vec![metrics("queued")], ..Source::default() };
+    let (removed, kept) = (Sink { hangs: true, ..Sink::default() }, Sink::default());
+    let setup = |id: &str, sink: &Sink| {
+        Setup::new().receiver("source", &source).exporter(id, sink).pipeline("metrics", &["source"], &[], &[id])
+    };
+    let mut running = setup("removed", &removed).start();
+    let counters = || FinalCounters::of(&running.telemetry).components;
+    running.until("the batch to be queued", || counters().iter().any(|known| known.held == 1)).await;
+    running.graph.reload(setup("kept", &kept).plan, Duration::from_secs(8)).unwrap();
+    let counters = running.stop().await;
+    // There is no state directory to keep it in.
+    let removed = counters.components.iter().find(|known| known.id == "removed").unwrap();
+    assert_eq!(removed.dropped[reason::SHUTDOWN], 1);
+}
+
+#[tokio::test]
 async fn a_receiver_waits_for_its_predecessor_also_where_a_stop_follows_at_once() {
     let sink = Sink::default();
     let setup = |name, text: &str| {
