@@ -8,8 +8,8 @@ mod read;
 mod write;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use hornpipe_model::{Data, Signal, Timestamp};
@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use super::entry::{Entry, Part};
 use super::queue::{DiskHandle, Queue};
 use super::store::{Amount, FileSystem, Store};
-use super::{DISK_PROBLEM, OnFull};
+use super::{DISK_PROBLEM, Delivery, OnFull};
 use crate::telemetry::{ComponentTelemetry, Counter};
 use crate::{Clock, RateLimit};
 
@@ -26,6 +26,9 @@ use crate::{Clock, RateLimit};
 const PAUSE: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(5) };
 /// How often the consumed position is brought to the disk where something changes.
 const POSITION_SYNC: Duration = Duration::from_secs(1);
+/// How often to look whether who had the directory before is gone, and for how long: it takes a moment to write down what it has.
+const PREDECESSOR_LOOK: Duration = Duration::from_millis(5);
+const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(10);
 /// Most of what is appended between two commits, so that acks do not wait for a long backlog.
 const ROUND_BYTES: usize = 16 << 20;
 
@@ -87,6 +90,8 @@ pub(super) struct DiskSettings {
     pub durable: bool,
     pub on_full: OnFull,
     pub signal: Signal,
+    /// Who has the directory still.
+    pub predecessor: Weak<Delivery>,
 }
 
 impl DiskSettings {
@@ -154,6 +159,10 @@ impl Disk {
     }
 
     fn run(mut self) {
+        let started = Instant::now();
+        while self.settings.predecessor.strong_count() > 0 && started.elapsed() < PREDECESSOR_PATIENCE {
+            std::thread::sleep(PREDECESSOR_LOOK);
+        }
         self.open();
         while self.closed.is_none() {
             match self.commands.recv_timeout(PAUSE) {

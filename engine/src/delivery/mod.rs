@@ -33,8 +33,8 @@ pub use config::{BatchConfig, BatchSizer, DeliveryConfig, OnFull, QueueConfig, R
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -79,11 +79,15 @@ pub struct Place {
     pub problem: Option<String>,
     /// Memory that each of the queues may take, unless its own `max_bytes` asks for more.
     pub memory: ByteSize,
+    /// Who has the directory still, because a reload took its exporter away a moment ago. It is told to leave, and the queues on
+    /// disk are opened when it is gone.
+    pub predecessor: Weak<Delivery>,
 }
 
 impl Default for Place {
     fn default() -> Self {
-        Place { signals: vec![Signal::Metrics], directory: None, problem: None, memory: MEMORY_BYTES }
+        let signals = vec![Signal::Metrics];
+        Place { signals, directory: None, problem: None, memory: MEMORY_BYTES, predecessor: Weak::new() }
     }
 }
 
@@ -259,6 +263,9 @@ impl Delivery {
     /// Sends queued batches, oldest first, until drained, aborted or [replaced](Delivery::replace). What the exporter does
     /// [beside that](Exporter::background) ends with it.
     pub async fn run(&self) {
+        if let Some(predecessor) = self.place.predecessor.upgrade() {
+            predecessor.abort();
+        }
         let active = Arc::clone(&self.active.borrow());
         let send =
             async { tokio::join!(self.keep_running(&self.metrics, &active), self.keep_running(&self.logs, &active)) };
@@ -372,6 +379,7 @@ impl Delivery {
             durable: active.is_durable(lane.signal),
             on_full: active.config.sending_queue.when_full(),
             signal: lane.signal,
+            predecessor: Weak::clone(&self.place.predecessor),
         })
     }
 

@@ -1,7 +1,7 @@
 //! What a plan changes: everything that can fail is built here, before anything that runs is touched.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use hornpipe_model::Signal;
 
@@ -147,7 +147,11 @@ impl Builder<'_> {
             Some((_, Storage::StateDirectory)) | None => (state.writable().map(Path::to_owned), state.problem.clone()),
         };
         let directory = base.map(|base| directory::of_exporter(&base, id));
-        Place { signals, directory, problem, memory: self.queue_memory }
+        let leaving = self.running.leaving.iter().flat_map(|leaving| &leaving.deliveries);
+        let has_it = |leaving: &Arc<Delivery>| directory.is_some() && leaving.directory() == directory.as_deref();
+        let predecessor = leaving.filter_map(Weak::upgrade).rfind(has_it);
+        let predecessor = predecessor.map_or_else(Weak::new, |leaving| Arc::downgrade(&leaving));
+        Place { signals, directory, problem, memory: self.queue_memory, predecessor }
     }
 
     fn receiver(&mut self, planned: Planned<dyn ReceiverConfig>, pipelines: &[PipelinePlan]) -> Option<ReceiverChange> {

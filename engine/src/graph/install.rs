@@ -48,7 +48,7 @@ impl RunningGraph {
                 drop(flushed);
             }
         }));
-        let deliveries = exporters.iter().map(|exporter| Arc::clone(&exporter.delivery)).collect();
+        let deliveries = exporters.iter().map(|exporter| Arc::downgrade(&exporter.delivery)).collect();
         let task = tokio::spawn(async move {
             join_all(exporters.into_iter().map(|exporter| exporter.leave(&is_flushed, &clock, limit))).await;
             tokio::spawn(tell);

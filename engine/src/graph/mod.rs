@@ -17,7 +17,7 @@ mod install;
 mod supervise;
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -135,9 +135,9 @@ struct RunningExporter {
     worker: JoinHandle<()>,
 }
 
-/// The exporters that one reload took away, and the task that ends them.
+/// The exporters that one reload took away, and the task that ends them and has them until then.
 struct Leaving {
-    deliveries: Vec<Arc<Delivery>>,
+    deliveries: Vec<Weak<Delivery>>,
     task: JoinHandle<()>,
 }
 
@@ -207,7 +207,8 @@ impl RunningGraph {
             leaving.into_iter().map(|leaving| (leaving.deliveries, leaving.task)).unzip();
         let mut workers = pin!(join_all(workers.into_iter().chain(leaving)));
         let drained = within(&clock, deadline, &mut workers).await;
-        deliveries.iter().chain(left.iter().flatten()).for_each(|delivery| delivery.abort());
+        deliveries.iter().for_each(|delivery| delivery.abort());
+        left.iter().flatten().filter_map(Weak::upgrade).for_each(|delivery| delivery.abort());
         if !drained {
             workers.await;
         }

@@ -606,6 +606,31 @@ async fn what_an_exporter_holds_that_a_reload_took_away_is_not_forgotten_where_a
 }
 
 #[tokio::test]
+async fn an_exporter_that_is_taken_away_and_comes_back_at_once_sends_what_is_on_its_disk_once() {
+    let folder = std::env::temp_dir().join(format!("hornpipe-back-at-once-{}", std::process::id()));
+    let source = Source { batches: vec![logs("queued")], ..Source::default() };
+    let later = SendOutcome::Retryable { after: None, error: "503".to_owned() };
+    let (before, after) =
+        (Sink { script: Shared::new(Mutex::new([later].into())), ..Sink::default() }, Sink::default());
+    let setup = |id: &str, sink: &Sink| {
+        Setup::new().receiver("source", &source).exporter(id, sink).pipeline("logs", &["source"], &[], &[id])
+    };
+    let mut first = setup("comes back", &before);
+    first.environment.state_directory = Arc::new(StateDirectory { path: folder.clone(), problem: None });
+    let mut running = first.start();
+    running.until("the first attempt", || lock(&before.script).is_empty()).await;
+    for plan in [setup("another", &Sink::default()).plan, setup("comes back", &after).plan] {
+        running.graph.reload(plan, Duration::from_secs(8)).unwrap();
+    }
+    running.until("what was queued", || !after.names().is_empty()).await;
+    // Longer than the first one's pause.
+    running.time.advance(Duration::from_secs(10)).await;
+    running.graph.shutdown(Duration::from_secs(8)).await;
+    assert_eq!((before.names().len(), after.names().len()), (0, 1));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
 async fn a_receiver_waits_for_its_predecessor_also_where_a_stop_follows_at_once() {
     let sink = Sink::default();
     let setup = |name, text: &str| {
