@@ -16,7 +16,7 @@ use super::*;
 use crate::component::{Encoded, Request, SendOutcome};
 use crate::config::ByteSize;
 use crate::telemetry::{ComponentIdentity, ComponentKind, Status, Telemetry};
-use crate::testing::FakeClock;
+use crate::testing::{FakeClock, eventually};
 use crate::{Ack, Batch, Outcome, lock, reason};
 
 /// Sends what the script says, then delivers. A request's body lists its items' values.
@@ -142,17 +142,7 @@ impl Bench {
 
     /// Lets the worker go on until `done`, with the clock standing still.
     async fn until(&self, done: impl Fn(&Self) -> bool) {
-        for _ in 0..2000 {
-            if done(self) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        panic!(
-            "nothing more happened; delivered {:?}, status {:?}",
-            self.exporter.delivered(),
-            self.telemetry.status()
-        );
+        eventually("what the test waits for", || done(self)).await;
     }
 
     fn assert_conserved(&self) {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use crate::component::{
 use crate::config::{Planned, ServiceConfig, Source as Text, parse};
 use crate::delivery::{BatchConfig, DeliveryConfig, OnFull, QueueConfig, RetryConfig};
 use crate::telemetry::{FinalCounters, Status};
-use crate::testing::FakeClock;
+use crate::testing::{FakeClock, PATIENCE, eventually};
 use crate::{Ack, AckOutcome, Batch, Outcome, Shutdown, lock};
 
 type Shared<T> = Arc<Mutex<T>>;
@@ -301,25 +302,19 @@ struct Running {
 
 impl Running {
     async fn until(&self, what: &str, done: impl Fn() -> bool) {
-        for _ in 0..2000 {
-            if done() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        panic!("{what} did not happen; {:?}", FinalCounters::of(&self.telemetry));
+        eventually(what, done).await;
     }
 
-    /// Shuts down with the clock running, and checks conservation. What was still held is the return value.
+    /// Shuts down with the clock running, and checks conservation.
     async fn stop(self) -> FinalCounters {
-        let mut stopping = Box::pin(self.graph.shutdown(Duration::from_secs(8)));
-        for _ in 0..40 {
-            tokio::select! {
-                biased;
-                () = &mut stopping => break,
-                () = tokio::time::sleep(Duration::from_millis(5)) => self.time.advance(Duration::from_millis(500)).await,
-            }
+        let stopping = tokio::spawn(self.graph.shutdown(Duration::from_secs(8)));
+        let deadline = Instant::now() + PATIENCE;
+        while !stopping.is_finished() {
+            assert!(Instant::now() < deadline, "the graph does not end");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            self.time.advance(Duration::from_millis(500)).await;
         }
+        stopping.await.unwrap();
         let counters = FinalCounters::of(&self.telemetry);
         assert_eq!(counters.conservation_violations(), Vec::<String>::new());
         assert!(counters.components.iter().all(|component| component.held == 0), "{counters:?}");
@@ -394,19 +389,10 @@ async fn shutdown_flushes_receivers_then_processors_then_queues() {
         .exporter("sink", &sink)
         .pipeline("metrics", &["source"], &["holding"], &["sink"])
         .start();
-    let Running { graph, telemetry, time } = running;
     // The source waits for its ack, which the holding processor keeps until it is flushed: after half of the time the
     // flush goes on without the receiver.
-    let mut stopping = Box::pin(graph.shutdown(Duration::from_secs(8)));
-    for _ in 0..40 {
-        tokio::select! {
-            biased;
-            () = &mut stopping => break,
-            () = tokio::time::sleep(Duration::from_millis(5)) => time.advance(Duration::from_millis(500)).await,
-        }
-    }
+    running.stop().await;
     assert_eq!(sink.names(), ["flushed"]);
-    assert_eq!(FinalCounters::of(&telemetry).conservation_violations(), Vec::<String>::new());
 }
 
 #[tokio::test]
