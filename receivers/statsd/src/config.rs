@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::collector::{self, CounterType, TimerHistogramMapping};
 use crate::forward::{self, Forwarder};
 use crate::hold::{GaugeHold, GaugeHoldConfig};
-use crate::listen::Framing;
+use crate::listen::{Framing, Socket};
 use crate::listener::{ListenerConfig, Transport, is_host_and_port, too_long};
 use crate::naming::{MapperProfile, NAMES_WITHOUT_NAMESPACE, Naming, TagFilterConfig};
 use crate::origin::Cardinality;
@@ -238,6 +238,10 @@ impl ReceiverConfig for StatsdConfig {
         for (at, listener) in self.all_listeners() {
             let opened = listener.open(&context.sockets, self.dialect);
             sockets.extend(opened.map_err(|(option, message)| BuildError::new(format!("{at}{option}"), message))?);
+        }
+        if self.origin_detection {
+            // Clients send as soon as their socket is there, which is before anybody reads it.
+            sockets.iter().for_each(Socket::ask_for_processes);
         }
         let forward_to = Some(self.forward_to.as_str()).filter(|target| !target.is_empty());
         let forwarder = forward_to.map(|target| Forwarder::open(target, &sockets, &context.telemetry)).transpose();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hornpipe_engine::Reason;
 
 use super::streams::{Acceptor, Streams};
-use super::{DatagramSocket, Framing, Listener, Sender, Senders, Waker};
+use super::{DatagramSocket, Framing, Listener, Sender, Senders, Waker, ask_for_processes};
 
 /// How many times a reader that stops goes to its socket for what the kernel still holds. Enough for any receive buffer,
 /// and an end where clients never pause. A stream's read takes more at once, and its clients wait for us.
@@ -34,6 +34,14 @@ impl Socket {
     pub(crate) fn unixgram_path(&self) -> Option<PathBuf> {
         let Socket::Unixgram(socket) = self else { return None };
         socket.local_addr().ok()?.as_pathname().map(PathBuf::from)
+    }
+
+    /// Has the system say which process sends what, where it says so of each packet. It says nothing of what is there already.
+    pub(crate) fn ask_for_processes(&self) {
+        if let Socket::Unixgram(socket) = self {
+            // What cannot be had is missing in the tags.
+            let _ = ask_for_processes(socket);
+        }
     }
 
     /// The address of a UDP socket.

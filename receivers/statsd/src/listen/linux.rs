@@ -21,6 +21,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{mem, ptr, slice};
@@ -92,6 +93,11 @@ pub(crate) struct Listener {
     pace: Option<Pace>,
 }
 
+/// Has the system say which process sends a datagram. It says nothing of those that are there already.
+pub(super) fn ask_for_processes(socket: &UnixDatagram) -> io::Result<()> {
+    SockRef::from(socket).set_passcred(true)
+}
+
 impl Listener {
     pub(crate) fn new(socket: DatagramSocket, largest_datagram: usize, waker: Waker) -> io::Result<Self> {
         let pace = match &socket {
@@ -106,19 +112,9 @@ impl Listener {
     }
 
     pub(crate) fn ask_for_processes(&mut self) {
-        let on: libc::c_int = 1;
-        // SAFETY: the pointer and the length are those of `on`.
-        let result = unsafe {
-            libc::setsockopt(
-                self.socket.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_PASSCRED,
-                (&raw const on).cast(),
-                size_of_val(&on) as libc::socklen_t,
-            )
-        };
-        // Only Unix sockets have it.
-        if result == 0 && matches!(self.socket, DatagramSocket::Unix(_)) {
+        if let DatagramSocket::Unix(socket) = &self.socket
+            && ask_for_processes(socket).is_ok()
+        {
             self.ring.controls = vec![Control::default(); DATAGRAMS_AT_ONCE];
         }
     }
@@ -414,8 +410,6 @@ mod tests {
 
     #[test]
     fn at_a_unix_socket_the_kernel_names_the_process_that_sent_a_datagram() {
-        use std::os::unix::net::UnixDatagram;
-
         let (client, socket) = UnixDatagram::pair().unwrap();
         let mut listener = Listener::new(DatagramSocket::Unix(socket), 100, Waker::new().unwrap()).unwrap();
         let mut pids = Vec::new();

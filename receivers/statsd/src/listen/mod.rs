@@ -12,6 +12,7 @@
 //!   number, zero if there was none or it was woken;
 //! * `Listener::ask_for_sources(ask)`: whether `receive` shall tell whose address a datagram came from; at first it does not.
 //!   Where many are there at once, it tells it of some only, unless it is asked for all;
+//! * `ask_for_processes(socket)`: has the system note from now on which process sends a datagram;
 //! * `Listener::ask_for_processes()`: from now on `receive` tells which process sent a datagram, at Unix sockets and where the
 //!   system knows;
 //! * `kernel_drops(socket)`: how many datagrams the system has dropped because nobody read them in time, since the socket
@@ -35,9 +36,9 @@ pub(crate) use framing::Framer;
 pub use framing::Framing;
 pub(crate) use input::{Input, Limits, Piece, Socket, WakeUp, Wanted};
 #[cfg(all(target_os = "linux", not(hornpipe_portable)))]
-use linux::{Listener, Waker};
+use linux::{Listener, Waker, ask_for_processes};
 #[cfg(not(all(target_os = "linux", not(hornpipe_portable))))]
-use portable::{Listener, Waker};
+use portable::{Listener, Waker, ask_for_processes};
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};

@@ -176,3 +176,17 @@ async fn a_million_lines_arrive_exactly_through_two_readers_over_every_reliable_
         assert_all_arrive(run, &places).await;
     }
 }
+
+#[cfg(all(target_os = "linux", not(hornpipe_portable)))]
+#[tokio::test]
+async fn what_comes_before_anybody_reads_has_its_process_too() {
+    let place = Place::at(Transport::Unixgram);
+    let path = place.endpoint();
+    let listeners =
+        vec![ListenerConfig { transport: place.transport, endpoint: path.clone(), ..ListenerConfig::default() }];
+    let context = build_context(ComponentKind::Receiver, "statsd", &FakeClock::new());
+    let config = StatsdConfig { listeners, origin_detection: true, ..config(ANY_PORT) };
+    let _receiver = config.build(context.clone()).unwrap();
+    let socket = context.sockets.unixgram(path.as_ref(), 0o600).unwrap();
+    assert!(socket2::SockRef::from(&socket).passcred().unwrap());
+}
