@@ -77,7 +77,10 @@ pub fn candidates(environment: Lookup<'_>) -> Vec<PathBuf> {
 /// Makes a directory where it is missing, and writes into it: what a mode says is not all that counts (a read-only file
 /// system, a full one).
 fn try_out(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => io::Error::new(error.kind(), "it is a file, not a directory"),
+        _ => error,
+    })?;
     let probe = path.join(format!(".write-test-{}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe)?;
     let written = file.write_all(b"hornpipe can write here");
@@ -158,6 +161,9 @@ mod tests {
         let below_file = base.join("file/state").display().to_string();
         let directory = StateDirectory::open(&|name: &str| (name == VARIABLE).then(|| below_file.clone()));
         assert!(directory.problem.unwrap().contains("file/state: "));
+        let file = base.join("file").display().to_string();
+        let directory = StateDirectory::open(&|name: &str| (name == VARIABLE).then(|| file.clone()));
+        assert!(directory.problem.unwrap().contains("/file: it is a file, not a directory"));
         std::fs::remove_dir_all(&base).unwrap();
     }
 }

@@ -126,7 +126,9 @@ fn statsd(statsd: Statsd) -> Option<String> {
         Statsd::Connected(address) => Some(format!("statsd: connected to {address}")),
         Statsd::Probably(address) => Some(format!("statsd: a process of its user is connected to {address}")),
         Statsd::Missing => {
-            Some("statsd: not connected: start with --statsd-host localhost:8125, then restart the app".to_owned())
+            let words = "statsd: not connected: start with --statsd-host and the address of the statsd \
+                         receiver (localhost:8125 unless set otherwise), then restart the app";
+            Some(words.to_owned())
         }
     }
 }
