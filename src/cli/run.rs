@@ -17,7 +17,7 @@ use hornpipe_engine::{Clock, Sockets};
 use super::lines::Lines;
 use super::load::{load_plan, read_plan, say};
 use super::logging;
-use super::signals::{Asked, Signals};
+use super::signals::{Asked, Hangup, Signals};
 use super::startup;
 
 /// Threads that move data: exporters and flushes. Receivers have threads of their own.
@@ -32,26 +32,30 @@ const OWN_TELEMETRY_STOP: Duration = Duration::from_secs(1);
 /// Runs the pipeline until SIGTERM or SIGINT; a second one ends it at once. SIGHUP reads the
 /// configuration again.
 pub fn run(files: &[PathBuf]) -> ExitCode {
-    let Some(plan) = load_plan(files) else { return ExitCode::FAILURE };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build();
-    let (lines, runtime) = match Lines::start(std::io::stderr()).and_then(|lines| Ok((lines, runtime?))) {
+    let started = runtime.and_then(|runtime| {
+        // First of all: whoever starts it may ask for a reload at once.
+        let hangup = runtime.block_on(async { Hangup::listen() })?;
+        Ok((runtime, hangup, Lines::start(std::io::stderr())?))
+    });
+    let (runtime, hangup, lines) = match started {
         Ok(started) => started,
         Err(error) => {
             say(&format!("error: cannot start: {error}"));
             return ExitCode::FAILURE;
         }
     };
+    let Some(plan) = load_plan(files) else { return ExitCode::FAILURE };
     logging::start(&plan.service.telemetry.logs, &lines);
-    let sockets = Sockets::inherited(&process_variable);
-    let code = runtime.block_on(run_plan(plan, files, sockets, &lines));
+    let code = runtime.block_on(run_plan(plan, files, hangup, &lines));
     // Work that a hanging backend or pipe still holds up is not waited for.
     runtime.shutdown_background();
     lines.finish(LAST_LINES);
     code
 }
 
-async fn run_plan(plan: Plan, files: &[PathBuf], sockets: Sockets, lines: &Lines) -> ExitCode {
-    let mut signals = match Signals::listen() {
+async fn run_plan(plan: Plan, files: &[PathBuf], hangup: Hangup, lines: &Lines) -> ExitCode {
+    let mut signals = match Signals::listen(hangup) {
         Ok(signals) => signals,
         Err(error) => {
             lines.say(&format!("error: cannot listen for signals: {error}"));
@@ -77,6 +81,7 @@ async fn run_plan(plan: Plan, files: &[PathBuf], sockets: Sockets, lines: &Lines
         state_directory: state_directory.clone(),
     };
     let resource = Arc::new(process_resource(&host, file, &process_variable));
+    let sockets = Sockets::inherited(&process_variable);
     let environment = Environment { sockets, ..Environment::new(Clock::system(), resource, facts) };
     let status = &environment.status;
     let mut service = plan.service.clone();

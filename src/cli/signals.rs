@@ -20,16 +20,29 @@ pub enum Asked {
     Reload,
 }
 
-impl Signals {
+/// Listens for the signal to read the configuration again, by which a process ends that does not know it.
+pub struct Hangup(Signal);
+
+impl Hangup {
     /// Listens from now on.
     ///
     /// # Errors
     /// What the system refuses.
-    pub fn listen() -> io::Result<Signals> {
+    pub fn listen() -> io::Result<Hangup> {
+        signal(SignalKind::hangup()).map(Hangup)
+    }
+}
+
+impl Signals {
+    /// Listens from now on, and to `hangup` since that was made.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub fn listen(hangup: Hangup) -> io::Result<Signals> {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangup: hangup.0,
         })
     }
 

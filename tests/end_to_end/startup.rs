@@ -1,9 +1,11 @@
 //! What a start says: where it listens and for whom, who sends, where the data goes, and who is in the way.
 
+use std::fs::File;
+use std::io::Write;
 use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
 
-use crate::support::{Directory, Hornpipe, free_address, hornpipe, metrics_pipeline};
+use crate::support::{Directory, Hornpipe, Process, free_address, hornpipe, metrics_pipeline};
 
 /// One window for longer than any test: what is said at its end is not said.
 const ENDLESS_WINDOW: &str = "    aggregation_interval: 1h\n";
@@ -56,6 +58,26 @@ fn as_many_files_as_the_system_allows_may_be_open() {
     let mut soft_and_hard = limit.split_whitespace().skip(3);
     assert_eq!(soft_and_hard.next(), soft_and_hard.next(), "{limit}");
     hornpipe.stop();
+}
+
+#[test]
+fn a_reload_that_is_asked_for_while_the_configuration_is_read_follows() {
+    let (statsd, directory) = (free_address(), Directory::new());
+    // A pipe: whoever opens it to write waits until it is being read.
+    let pipe = directory.path().join("pipe.yaml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut command = hornpipe();
+    command.args(["run", "--config"]).arg(&pipe).env("HORNPIPE_STATE_DIR", directory.path().join("state"));
+    let mut process = Process::start(&mut command);
+    let mut writer = File::options().write(true).open(&pipe).unwrap();
+    process.signal("HUP");
+    writer.write_all(configuration(statsd).as_bytes()).unwrap();
+    drop(writer);
+    process.wait_for_line("hornpipe runs");
+    std::fs::write(&pipe, configuration(statsd)).unwrap();
+    process.wait_for_line("the new configuration runs");
+    let (status, log) = process.terminate();
+    assert!(status.success(), "{status}:\n{log}");
 }
 
 #[test]
