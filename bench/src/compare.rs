@@ -365,7 +365,9 @@ fn write_table(
     let sink = sink.and_then(|(_, outcome)| outcome.as_ref().ok()).map(|figures| figures.cpu);
     for ((subject, _), outcome) in found.iter().zip(outcomes) {
         let name = subject.name();
-        let tags = if subject.takes_tags() { "" } else { " (tags left out)" };
+        // Gunicorn's own lines have none.
+        let keeps_tags = subject.takes_tags() || workload == Workload::Gunicorn;
+        let tags = if keeps_tags { "" } else { " (tags left out)" };
         match outcome {
             Err(reason) => writeln!(out, "| {name} | {reason} | | | | | | |")?,
             Ok(Figures { cpu, loss, memory: Memory { resident, peak }, .. }) if workload == Workload::Idle => {
