@@ -48,19 +48,22 @@ impl Signals {
 
     /// Waits for the next signal.
     pub async fn next(&mut self) -> Asked {
+        let Signals { terminate, interrupt, hangup } = self;
         tokio::select! {
-            _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
-            _ = self.hangup.recv() => Asked::Reload,
+            name = stop(terminate, interrupt) => Asked::Stop(name),
+            _ = hangup.recv() => Asked::Reload,
         }
     }
 
-    /// Waits for a signal to stop.
+    /// Waits for a signal to stop. One to reload stays for [`next`](Self::next).
     pub async fn next_stop(&mut self) -> &'static str {
-        loop {
-            if let Asked::Stop(name) = self.next().await {
-                return name;
-            }
-        }
+        stop(&mut self.terminate, &mut self.interrupt).await
+    }
+}
+
+async fn stop(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
     }
 }

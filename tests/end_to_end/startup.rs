@@ -3,7 +3,10 @@
 use std::fs::File;
 use std::io::Write;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::support::{Directory, Hornpipe, Process, free_address, hornpipe, metrics_pipeline};
 
@@ -60,21 +63,34 @@ fn as_many_files_as_the_system_allows_may_be_open() {
     hornpipe.stop();
 }
 
+/// The end of a pipe to write to, as soon as somebody reads it.
+fn open_once_read(pipe: &Path) -> File {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        // Without waiting, since a reader that never comes would be waited for for ever.
+        match File::options().write(true).custom_flags(libc::O_NONBLOCK).open(pipe) {
+            Ok(writer) => return writer,
+            Err(error) => assert!(Instant::now() < deadline, "nobody reads: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 #[test]
 fn a_reload_that_is_asked_for_while_the_configuration_is_read_follows() {
     let (statsd, directory) = (free_address(), Directory::new());
-    // A pipe: whoever opens it to write waits until it is being read.
+    // A pipe: it can be opened to write once it is being read.
     let pipe = directory.path().join("pipe.yaml");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let mut command = hornpipe();
     command.args(["run", "--config"]).arg(&pipe).env("HORNPIPE_STATE_DIR", directory.path().join("state"));
     let mut process = Process::start(&mut command);
-    let mut writer = File::options().write(true).open(&pipe).unwrap();
+    let mut writer = open_once_read(&pipe);
     process.signal("HUP");
     writer.write_all(configuration(statsd).as_bytes()).unwrap();
     drop(writer);
     process.wait_for_line("hornpipe runs");
-    std::fs::write(&pipe, configuration(statsd)).unwrap();
+    open_once_read(&pipe).write_all(configuration(statsd).as_bytes()).unwrap();
     process.wait_for_line("the new configuration runs");
     let (status, log) = process.terminate();
     assert!(status.success(), "{status}:\n{log}");
