@@ -141,7 +141,8 @@ impl ComponentType for FilelogConfig {
 
 impl ReceiverConfig for FilelogConfig {
     /// Files wait while batches on their way have `MOST_IN_FLIGHT` bytes; the last one may go beyond that, and a record
-    /// that is not complete is held as bytes and, when it is cut, as a record.
+    /// that is not complete is held as bytes and, when it is cut, as a record. More is on its way only where it is in an
+    /// exporter's queue, which has memory of its own.
     fn memory(&self) -> ByteSize {
         const BATCH: u64 = 2 << 20;
         ByteSize::bytes(MOST_IN_FLIGHT as u64 + BATCH + self.max_log_size.as_bytes().saturating_mul(2))

@@ -25,9 +25,8 @@ use std::sync::Arc;
 
 use position::{Position, PositionFile};
 use ranges::Ranges;
-use segment::{Found, Walk};
+use segment::{Found, Segment, Walk};
 
-const SUFFIX: &str = ".segment";
 const UNREADABLE: &str = ".unreadable";
 
 /// Records that are kept for a look because this release cannot read them; more are only counted.
@@ -64,16 +63,6 @@ pub(crate) struct Store {
     /// Bytes that the disk did not take when it was asked last.
     refused: u64,
     buffer: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct Segment {
-    first: u64,
-    /// What the checksums of its headers begin with; 0 in segments of earlier releases.
-    key: u32,
-    length: u64,
-    /// What is in it and was not given out.
-    unread: Amount,
 }
 
 /// The segment that is being written, the last one.
@@ -151,7 +140,7 @@ impl Store {
             refused: 0,
             buffer: Vec::new(),
         };
-        let mut found: Vec<Segment> = store.files.list(directory)?.into_iter().filter_map(segment_of).collect();
+        let mut found: Vec<Segment> = store.files.list(directory)?.into_iter().filter_map(Segment::of_file).collect();
         found.sort_unstable_by_key(|segment| segment.first);
         let mut unread = Amount::default();
         for mut segment in found {
@@ -238,7 +227,7 @@ impl Store {
         // Also where this fails: what it leaves on the disk must not have the number of what comes next.
         self.next = sequence + 1;
         if self.writer.is_none() {
-            let segment = Segment { first: sequence, key: segment::new_key(), length: 0, unread: Amount::default() };
+            let segment = Segment::new(sequence);
             let file = self.files.create(&self.path(&segment))?;
             self.directory_changed = true;
             self.segments.push_back(segment);
@@ -476,25 +465,6 @@ impl Store {
     fn path(&self, segment: &Segment) -> PathBuf {
         self.directory.join(segment.name())
     }
-}
-
-impl Segment {
-    fn name(&self) -> String {
-        let Segment { first, key, .. } = self;
-        if *key == 0 { format!("{first:020}{SUFFIX}") } else { format!("{first:020}-{key:08x}{SUFFIX}") }
-    }
-
-    fn walk(&self) -> Walk {
-        Walk { key: self.key, offset: 0, length: self.length }
-    }
-}
-
-/// The segment of a file's name and length, as it is before it is looked into.
-fn segment_of((name, length): (String, u64)) -> Option<Segment> {
-    let words = name.strip_suffix(SUFFIX)?;
-    let (first, key) = words.split_once('-').unwrap_or((words, "00000000"));
-    let (first, key) = (first.parse().ok()?, u32::from_str_radix(key, 16).ok()?);
-    Some(Segment { first, key, length, unread: Amount::default() }).filter(|segment| segment.name() == name)
 }
 
 #[cfg(test)]

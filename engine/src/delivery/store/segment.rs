@@ -6,6 +6,9 @@ use std::io;
 use super::filesystem::StoreFile;
 use super::header::{self, Header, Kind, MAGIC};
 
+/// What the names of segments end with.
+const SUFFIX: &str = ".segment";
+
 /// Bytes read at a time where a sound header is looked for.
 const SEARCH: usize = 64 * 1024;
 
@@ -25,6 +28,46 @@ impl Amount {
     pub fn subtract(&mut self, other: Amount) {
         self.records = self.records.saturating_sub(other.records);
         self.items = self.items.saturating_sub(other.items);
+    }
+}
+
+/// A segment, and what the store has to do with it yet.
+#[derive(Debug)]
+pub(super) struct Segment {
+    /// The first sequence number in it.
+    pub first: u64,
+    /// What the checksums of its headers begin with; 0 in segments of earlier releases.
+    pub key: u32,
+    pub length: u64,
+    /// What is in it and was not given out.
+    pub unread: Amount,
+}
+
+impl Segment {
+    /// An empty one.
+    pub fn new(first: u64) -> Self {
+        // A number that nobody can guess, and not 0.
+        let key = (RandomState::new().hash_one(0) as u32).max(1);
+        Segment { first, key, length: 0, unread: Amount::default() }
+    }
+
+    /// That of a file's name and length, as it is before it is looked into.
+    pub fn of_file((name, length): (String, u64)) -> Option<Self> {
+        let words = name.strip_suffix(SUFFIX)?;
+        let (first, key) = words.split_once('-').unwrap_or((words, "00000000"));
+        let (first, key) = (first.parse().ok()?, u32::from_str_radix(key, 16).ok()?);
+        Some(Segment { first, key, length, unread: Amount::default() }).filter(|segment| segment.name() == name)
+    }
+
+    /// The name of its file.
+    pub fn name(&self) -> String {
+        let Segment { first, key, .. } = self;
+        if *key == 0 { format!("{first:020}{SUFFIX}") } else { format!("{first:020}-{key:08x}{SUFFIX}") }
+    }
+
+    /// A walk from its beginning.
+    pub fn walk(&self) -> Walk {
+        Walk { key: self.key, offset: 0, length: self.length }
     }
 }
 
@@ -125,11 +168,6 @@ pub(super) fn seal_record(buffer: &mut [u8], sequence: u64, items: u32, key: u32
     let checksum = crc32c::crc32c(record);
     *head = Header { kind: Kind::Record, length, sequence, items, checksum }.to_bytes(key);
     Ok(())
-}
-
-/// The key of a new segment: a number that nobody can guess, and not 0.
-pub(super) fn new_key() -> u32 {
-    (RandomState::new().hash_one(0) as u32).max(1)
 }
 
 /// The last word of a segment, which says what is in it.
